@@ -1,0 +1,264 @@
+"""`fit`: the loop with a stopping rule, restarts and an honest account of how it ended."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from emcore.esteps import EStep, exact
+from emcore.initialise import is_params
+from emcore.numerics import DegenerateError, row_blocks, total
+from emcore.objective import elbo
+from emcore.stopping import Progress, Status, parameter_change, verdict
+from emcore.trace import HalfStep, Problem, Trace, half_steps, pose, start_params
+from emcore.trees import add_stats
+
+_BLOCK_ROWS = 8192
+_DEFAULT_RESTARTS = 10
+
+
+class Pass(NamedTuple):
+    """Params in the course of a run, and the values at them."""
+
+    params: Any
+    objective: float
+    log_likelihood: float
+
+
+class Run(NamedTuple):
+    """One start and where it ended."""
+
+    start: Any  # params
+    params: Any
+    objective: float
+    log_likelihood: float
+    n_iter: int  # M-steps taken
+    status: Status
+    message: str
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The best run of a fit. `log_likelihood` and `objective` are the values at `params`, exactly."""
+
+    model: Any  # resolved: data-scaled hyper-parameters filled in
+    params: Any
+    log_likelihood: float
+    objective: float
+    status: Status
+    message: str
+    n_iter: int
+    n_rows: float  # Σ weights
+    restarts: tuple[Run, ...]
+    best: int  # index into restarts
+    problem: Problem = field(repr=False)
+    e_step: EStep = field(repr=False, default=exact)
+    recorded: tuple[HalfStep, ...] = field(repr=False, default=())
+
+    @property
+    def n_params(self) -> int:
+        """Free parameters."""
+        return self.model.n_params(self.params)
+
+    @cached_property
+    def trace(self) -> Trace:
+        """Every half-step of the best run: as recorded, or replayed from its start on first use."""
+        run = self.restarts[self.best]
+        halves: list[HalfStep] = list(self.recorded)
+        if not halves:
+            with suppress(DegenerateError):  # the run ended there too: what was recorded is the trace
+                halves.extend(islice(half_steps(self.problem, run.start, self.e_step), max(2 * run.n_iter, 1)))
+        return Trace(*self.problem, tuple(halves))
+
+    def responsibilities(self, x: Any) -> np.ndarray:
+        """p(z = k | x_i; params) (n, k)."""
+        return self.model.posterior(self.params, self.model.check(x)).probs
+
+    def predict(self, x: Any) -> np.ndarray:
+        """The most probable z of every row (n,)."""
+        return self.responsibilities(x).argmax(axis=1)
+
+    def bic(self, x: Any = None) -> float:
+        """-2 log p(x) + n_params log n (Schwarz 1978; smaller is better), of the data fitted unless x is given."""
+        log_likelihood, n = self._evaluated(x)
+        return -2.0 * log_likelihood + self.n_params * float(np.log(n))
+
+    def aic(self, x: Any = None) -> float:
+        """-2 log p(x) + 2 n_params (Akaike 1974; smaller is better)."""
+        return -2.0 * self._evaluated(x)[0] + 2.0 * self.n_params
+
+    def _evaluated(self, x: Any) -> tuple[float, float]:
+        if x is None:
+            return self.log_likelihood, self.n_rows
+        x = self.model.check(x)
+        return float(self.model.log_likelihood(self.params, x).sum()), float(len(x))
+
+
+def fit(
+    model: Any,
+    x: Any,
+    *,
+    init: Any = "k-means++",
+    restarts: int | None = None,
+    seed: int = 0,
+    tol: float = 1e-12,
+    max_iter: int = 10_000,
+    weight: Any = None,
+    lengths: Any = None,
+    e_step: EStep = exact,
+    trace: bool = False,
+) -> Fit:
+    """Fit a latent-variable model by EM from one or many starts, and keep the best sound one.
+
+    `x`: array (n, d) or data frame. `init`: "k-means++", "random-rows", "random-responsibilities", a params tuple (or
+    mapping of its fields), labels (n,) or responsibilities (n, k). `restarts`: 10 random starts unless given; explicit
+    starts allow one. `seed`: of all random starts. `tol`: nats per row that an iteration may still gain, with √tol/10
+    the relative distance that the parameters may still have to go; 0 runs to `max_iter`. `weight` (n,): frequencies or
+    sample weights. `lengths`: of the sequences of a Markov model. `trace=True` records the half-steps of a single start
+    as it goes; otherwise `Fit.trace` replays them when first asked. Runs that end DEGENERATE lose to any that do not.
+
+    Raises TypeError or ValueError for bad input; never for how the run ended: see `Fit.status` and `Fit.message`.
+    """
+    _check_settings(restarts, tol, max_iter)
+    problem = pose(model, x, weight, lengths)
+    monotone = getattr(e_step, "monotone", True)
+    halves: list[HalfStep] = []
+    runs = []
+    for start in _starts(problem, init, restarts, seed):
+        halves.clear()
+        passes = _traced_passes(problem, start, e_step, halves) if trace else _passes(problem, start, e_step)
+        runs.append(_run(problem, start, passes, tol, max_iter, monotone))
+    best = max(range(len(runs)), key=lambda i: (_sound(runs[i]), runs[i].objective))
+    run = runs[best]
+    return Fit(
+        model=problem.model,
+        params=run.params,
+        log_likelihood=run.log_likelihood,
+        objective=run.objective,
+        status=run.status,
+        message=_advice(run, runs),
+        n_iter=run.n_iter,
+        n_rows=_n_rows(problem),
+        restarts=tuple(runs),
+        best=best,
+        problem=problem,
+        e_step=e_step,
+        recorded=tuple(halves[: max(2 * run.n_iter, 1)]) if len(runs) == 1 else (),
+    )
+
+
+def _check_settings(restarts: Any, tol: Any, max_iter: Any) -> None:
+    if restarts is not None and not (isinstance(restarts, int | np.integer) and restarts >= 1):
+        raise ValueError(f"restarts must be a whole number of at least 1, not {restarts!r}")
+    if not (isinstance(tol, int | float | np.number) and 0 <= float(tol) < np.inf):
+        raise ValueError(f"tol must be a number ≥ 0 (nats per row), not {tol!r}")
+    if not (isinstance(max_iter, int | np.integer) and max_iter >= 1):
+        raise ValueError(f"max_iter must be a whole number of at least 1, not {max_iter!r}")
+
+
+def _starts(problem: Problem, init: Any, restarts: int | None, seed: int) -> Iterator[Any]:
+    if not isinstance(init, str):
+        if restarts not in (None, 1):
+            kind = "params" if is_params(init) else "labels or responsibilities"
+            raise ValueError(f"restarts={restarts} makes no sense from explicit {kind}: every run would be the same")
+        yield start_params(problem, init, np.random.default_rng(seed))
+        return
+    for stream in np.random.default_rng(seed).spawn(_DEFAULT_RESTARTS if restarts is None else restarts):
+        yield start_params(problem, init, stream)
+
+
+def _sound(run: Run) -> bool:
+    return run.status not in (Status.DEGENERATE, Status.NONFINITE) and bool(np.isfinite(run.objective))
+
+
+def _run(problem: Problem, start: Any, passes: Iterator[Pass], tol: float, max_iter: int, monotone: bool) -> Run:
+    """Follow `passes` until the stopping rule speaks; what is reported belongs to the params returned."""
+    n_rows = _n_rows(problem)
+    last: Pass | None = None
+    progress = Progress(-np.inf)
+    for n_iter in range(max_iter + 1):
+        try:
+            now = next(passes)
+        except DegenerateError as error:
+            if last is None:
+                raise ValueError(f"the start is degenerate: {error}") from error
+            return Run(start, *last, n_iter - 1, Status.DEGENERATE, str(error))
+        if last is not None:
+            change = parameter_change(now.params, last.params)
+            progress = Progress(now.objective, now.objective - last.objective, change, _ratio(change, progress.change))
+            ended = verdict(progress, n_rows, tol, monotone=monotone)
+            if ended is not None:
+                lost = ended[0] is Status.NONFINITE
+                return Run(start, *(last if lost else now), n_iter - lost, *ended)
+        last = now
+    message = f"stopped after {max_iter} iterations; the last one still gained {progress.gain:.2g} nats"
+    return Run(start, *now, max_iter, Status.MAX_ITER, message)
+
+
+def _ratio(change: float, previous: float) -> float:
+    return change / previous if 0 < previous < np.inf else np.inf
+
+
+def _n_rows(problem: Problem) -> float:
+    return float(len(problem.x)) if problem.weight is None else float(problem.weight.sum())
+
+
+def _passes(problem: Problem, params: Any, e_step: EStep) -> Iterator[Pass]:
+    """Params and their log p(x) and objective, then the params after one E-step and M-step, and so on."""
+    q = None
+    while True:
+        stats, log_likelihood, objective, q = _evaluate(problem, params, e_step, q)
+        yield Pass(params, objective, log_likelihood)
+        params = problem.model.m_step(stats, params)
+
+
+def _traced_passes(problem: Problem, params: Any, e_step: EStep, halves: list[HalfStep]) -> Iterator[Pass]:
+    """`_passes` with every half-step appended to `halves`."""
+    for half in half_steps(problem, params, e_step):
+        halves.append(half)
+        if half.kind == "E":
+            yield Pass(half.params, half.objective, half.log_likelihood)
+
+
+def _evaluate(problem: Problem, params: Any, e_step: EStep, q: Any) -> tuple[Any, float, float, Any]:
+    """Statistics under q, log p(x), and the objective, all at `params`."""
+    model, x, weight = problem
+    if e_step is exact:
+        stats, log_likelihood = expectations(problem, params)
+        return stats, log_likelihood, log_likelihood + model.log_prior(params), None
+    q = e_step(model, params, x, q)
+    bound = total(elbo(model, params, x, q), weight)
+    log_likelihood = total(model.log_likelihood(params, x), weight)
+    return model.suff_stats(x, q, weight), log_likelihood, bound + model.log_prior(params), q
+
+
+def expectations(problem: Problem, params: Any) -> tuple[Any, float]:
+    """Expected statistics under the exact posterior and log p(x), in one pass over blocks of rows."""
+    model, x, weight = problem
+    if not isinstance(x, np.ndarray) or len(x) <= _BLOCK_ROWS:
+        q, rows = model.infer(params, x)
+        return model.suff_stats(x, q, weight), total(rows, weight)
+    stats, log_likelihood = None, 0.0
+    for block in row_blocks(len(x), _BLOCK_ROWS):
+        part = None if weight is None else weight[block]
+        q, rows = model.infer(params, x[block])
+        more = model.suff_stats(x[block], q, part)
+        stats = more if stats is None else add_stats(stats, more)
+        log_likelihood += total(rows, part)
+    return stats, log_likelihood
+
+
+def _advice(run: Run, runs: list[Run]) -> str:
+    lost = sum(not _sound(other) for other in runs)
+    if run.status is Status.DEGENERATE:
+        return (
+            f"{run.message}. Try fewer components, a covariance with fewer parameters, another start, or a prior "
+            '(for Gaussians prior="fraley-raftery")'
+        )
+    if lost:
+        return f"{run.message}; {lost} of {len(runs)} starts ended degenerate and were set aside"
+    return run.message

@@ -1,0 +1,1 @@
+"""Observation families: p(x | z = k; θ_k)."""

@@ -1,0 +1,207 @@
+"""The four shapes of a Gaussian's covariance, each a final class with the same seven operations.
+
+A scatter is Σ_i r_ik (x_i - μ_k)(x_i - μ_k)ᵀ reduced to what the shape keeps. Axes: k components, d features.
+`count` is per cell (k, d): with missing cells each column has its own.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from emcore.numerics import DegenerateError, cholesky, log_det_from_cholesky
+
+
+class Covariance(Protocol):
+    """What `Gaussian` asks of a covariance shape."""
+
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
+        """Shape of the `covariances` field."""
+        ...
+
+    def n_params(self, k: int, d: int) -> int:
+        """Free parameters of the covariances."""
+        ...
+
+    def scatter(self, x: np.ndarray, r: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """Weighted scatter about `means` (k, d) of rows x (n, d) under responsibilities r (n, k)."""
+        ...
+
+    def outer(self, shift: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """factor_kj · shift_k shift_kᵀ, reduced: what a change of mean adds to the scatter."""
+        ...
+
+    def estimate(self, scatter: np.ndarray, count: np.ndarray, extra: float) -> np.ndarray:
+        """Covariances from scatter and counts, `extra` pseudo-counts added to the divisor."""
+        ...
+
+    def dense(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
+        """The covariances as matrices (k, d, d)."""
+        ...
+
+    def reduce(self, matrix: np.ndarray, k: int) -> np.ndarray:
+        """A scatter of this shape from one matrix (d, d), the same for every component."""
+        ...
+
+
+@dataclass(frozen=True)
+class Full:
+    """A covariance matrix of its own for every component: (k, d, d)."""
+
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
+        """(k, d, d)."""
+        return (k, d, d)
+
+    def n_params(self, k: int, d: int) -> int:
+        """k·d(d+1)/2."""
+        return k * d * (d + 1) // 2
+
+    def scatter(self, x: np.ndarray, r: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """(k, d, d)."""
+        residuals = x[None] - means[:, None]
+        return np.swapaxes(residuals * r.T[:, :, None], 1, 2) @ residuals
+
+    def outer(self, shift: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """(k, d, d)."""
+        return factor[:, :1, None] * shift[:, :, None] * shift[:, None, :]
+
+    def estimate(self, scatter: np.ndarray, count: np.ndarray, extra: float) -> np.ndarray:
+        """scatter_k / (n_k + extra)."""
+        return scatter / (count[:, :1, None] + extra)
+
+    def dense(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
+        """As they are."""
+        return covariances
+
+    def reduce(self, matrix: np.ndarray, k: int) -> np.ndarray:
+        """Repeated for every component."""
+        return np.broadcast_to(matrix, (k, *matrix.shape))
+
+
+@dataclass(frozen=True)
+class Tied:
+    """One covariance matrix shared by all components: (d, d)."""
+
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
+        """(d, d)."""
+        return (d, d)
+
+    def n_params(self, k: int, d: int) -> int:
+        """d(d+1)/2."""
+        return d * (d + 1) // 2
+
+    def scatter(self, x: np.ndarray, r: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """(d, d), summed over components."""
+        return Full().scatter(x, r, means).sum(axis=0)
+
+    def outer(self, shift: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """(d, d), summed over components."""
+        return (factor * shift).T @ shift
+
+    def estimate(self, scatter: np.ndarray, count: np.ndarray, extra: float) -> np.ndarray:
+        """scatter / (n + extra)."""
+        return scatter / (count[:, 0].sum() + extra)
+
+    def dense(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
+        """Repeated for every component."""
+        return np.broadcast_to(covariances, (k, d, d))
+
+    def reduce(self, matrix: np.ndarray, k: int) -> np.ndarray:
+        """As it is."""
+        return matrix
+
+
+@dataclass(frozen=True)
+class Diag:
+    """Independent features: variances (k, d)."""
+
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
+        """(k, d)."""
+        return (k, d)
+
+    def n_params(self, k: int, d: int) -> int:
+        """k·d."""
+        return k * d
+
+    def scatter(self, x: np.ndarray, r: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """(k, d); missing cells add nothing."""
+        residuals = x[None] - means[:, None]
+        return np.einsum("nk,knd->kd", r, np.nan_to_num(residuals * residuals, copy=False))
+
+    def outer(self, shift: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """(k, d)."""
+        return factor * shift * shift
+
+    def estimate(self, scatter: np.ndarray, count: np.ndarray, extra: float) -> np.ndarray:
+        """scatter_kj / (n_kj + extra)."""
+        return scatter / (count + extra)
+
+    def dense(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
+        """Diagonal matrices."""
+        return covariances[:, :, None] * np.eye(d)
+
+    def reduce(self, matrix: np.ndarray, k: int) -> np.ndarray:
+        """The diagonal, repeated."""
+        return np.broadcast_to(np.diagonal(matrix), (k, len(matrix)))
+
+
+@dataclass(frozen=True)
+class Spherical:
+    """One variance per component, the same for all features: (k,)."""
+
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
+        """(k,)."""
+        return (k,)
+
+    def n_params(self, k: int, d: int) -> int:
+        """k."""
+        return k
+
+    def scatter(self, x: np.ndarray, r: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """(k,), summed over features."""
+        return Diag().scatter(x, r, means).sum(axis=1)
+
+    def outer(self, shift: np.ndarray, factor: np.ndarray) -> np.ndarray:
+        """(k,), summed over features."""
+        return (factor * shift * shift).sum(axis=1)
+
+    def estimate(self, scatter: np.ndarray, count: np.ndarray, extra: float) -> np.ndarray:
+        """scatter_k / (Σ_j n_kj + extra)."""
+        return scatter / (count.sum(axis=1) + extra)
+
+    def dense(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
+        """Multiples of the identity."""
+        return covariances[:, None, None] * np.eye(d)
+
+    def reduce(self, matrix: np.ndarray, k: int) -> np.ndarray:
+        """The trace, repeated."""
+        return np.full(k, np.trace(matrix))
+
+
+class Precision:
+    """Cholesky factors of dense covariances (k, d, d), inverted once for many rows."""
+
+    def __init__(self, dense: np.ndarray) -> None:
+        self.factors = cholesky(dense)  # (k, d, d)
+        self.log_det = log_det_from_cholesky(self.factors)  # (k,)
+        self.inverse_factors = np.linalg.solve(self.factors, np.eye(dense.shape[-1]))
+
+    def squared_distances(self, x: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """Squared Mahalanobis distances (k, n) of rows x from means; residuals first, so an offset costs nothing."""
+        whitened = (x[None] - means[:, None]) @ np.swapaxes(self.inverse_factors, 1, 2)
+        return np.einsum("knd,knd->kn", whitened, whitened)
+
+
+def refuse_collapse(dense: np.ndarray, pooled_variances: np.ndarray) -> None:
+    """DegenerateError where a component is narrower than 1e-8 of the spread of all rows in some direction.
+
+    `pooled_variances` (d,) are those of all rows, so the test does not depend on units.
+    """
+    scale = np.sqrt(np.where(pooled_variances > 0, pooled_variances, 1.0))
+    relative = dense / (scale[:, None] * scale)
+    smallest = np.linalg.eigvalsh(relative)[:, 0] if np.isfinite(relative).all() else np.zeros(1)
+    if (smallest < 1e-16).any():
+        raise DegenerateError(
+            f"component {int(np.argmin(smallest))} has collapsed: its covariance is singular beside the spread of "
+            "the data, and the likelihood grows without bound as it shrinks"
+        )

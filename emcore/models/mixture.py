@@ -1,0 +1,156 @@
+"""Finite mixtures of any observation family.
+
+z_i            ~  Categorical(weights)
+x_i | z_i = k  ~  family with its own θ_k
+log p(x_i)     =  log Σ_k weights_k p(x_i | θ_k)
+prior          ~  c pseudo-rows in every component:  c Σ log weights, Dirichlet(1 + c) up to a constant
+Reference: Dempster, Laird & Rubin (1977), J. R. Statist. Soc. B 39, section 4.3; McLachlan & Peel (2000).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from scipy.special import xlogy
+
+from emcore.families.base import Family, as_field, check_range
+from emcore.initialise import starting_responsibilities
+from emcore.model import AbstractDiscreteLatent
+from emcore.numerics import DegenerateError, log_or_minus_inf
+from emcore.parameters import Constraint, Fixed, Simplex
+from emcore.posteriors import CategoricalPosterior
+from emcore.trees import joined
+
+
+class MixtureStats(NamedTuple):
+    """Expected rows of each component, and what the family keeps."""
+
+    counts: np.ndarray  # (k,)
+    family: Any
+
+
+@dataclass(frozen=True)
+class Mixture(AbstractDiscreteLatent):
+    """A mixture of `n_components` of `family`; params have `weights` (k,) and the family's fields.
+
+    `weight_prior` counts that many pseudo-rows in every component; `fixed_weights` holds the weights still.
+
+    >>> import numpy as np, emcore as em
+    >>> model = em.Mixture(em.Poisson(), 2)
+    >>> x = np.repeat(np.arange(10.0), [162, 267, 271, 185, 111, 61, 27, 8, 3, 1])[:, None]
+    >>> fit = em.fit(model, x, restarts=1, seed=0)
+    >>> np.sort(fit.params.rates.ravel()).round(3), round(fit.log_likelihood, 4)
+    (array([1.256, 2.663]), -1989.9459)
+    """
+
+    family: Family
+    n_components: int
+    weight_prior: float = 0.0
+    fixed_weights: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.n_components, bool) or not isinstance(self.n_components, int | np.integer):
+            raise TypeError(f"n_components must be a whole number, not {self.n_components!r}")
+        if self.n_components < 1:
+            raise ValueError(f"n_components must be at least 1, not {self.n_components}")
+        if not self.weight_prior >= 0:
+            raise ValueError(f"weight_prior must be a pseudo-count ≥ 0, not {self.weight_prior!r}")
+        if self.fixed_weights is not None:
+            weights = self._check_weights({"weights": self.fixed_weights})
+            object.__setattr__(self, "fixed_weights", tuple(weights.tolist()))
+
+    def check(self, x: Any) -> np.ndarray:
+        """x as the family reads it."""
+        return self.family.check(x)
+
+    def resolve(self, x: np.ndarray) -> Self:
+        """The mixture with its family resolved; ValueError where there are fewer rows than components."""
+        if len(x) < self.n_components:
+            raise ValueError(
+                f"n_components={self.n_components} needs at least as many rows, but x has {len(x)}; "
+                "use fewer components or more data"
+            )
+        return replace(self, family=self.family.resolve(x, self.n_components))
+
+    def make_params(self, weights: np.ndarray, family_params: Any) -> Any:
+        """The flat params tuple: weights, then the family's fields."""
+        return joined("MixtureParams", ("weights",), self.family.Params)(weights, *family_params)
+
+    def log_joint(self, params: Any, x: Any) -> np.ndarray:
+        """log weights_k + log p(x_i | θ_k) (n, k)."""
+        return log_or_minus_inf(params.weights) + self.family.log_prob(params, self.family.check(x))
+
+    def latent_prior(self, params: Any, x: Any) -> CategoricalPosterior:
+        """p(z) for every row: the weights (n, k)."""
+        return CategoricalPosterior(np.broadcast_to(params.weights, (len(x), self.n_components)))
+
+    def expected_log_conditional(self, params: Any, x: Any, q: CategoricalPosterior) -> np.ndarray:
+        """E_q log p(x_i | z) (n,)."""
+        log_prob = self.family.log_prob(params, self.family.check(x))
+        return np.where(q.probs > 0, q.probs * log_prob, 0.0).sum(axis=1)
+
+    def suff_stats(self, x: Any, q: CategoricalPosterior, weight: np.ndarray | None = None) -> MixtureStats:
+        """Expected counts (k,) and the family's statistics under q."""
+        responsibilities = q.probs if weight is None else q.probs * weight[:, None]
+        return MixtureStats(
+            responsibilities.sum(axis=0), self.family.suff_stats(self.family.check(x), responsibilities)
+        )
+
+    def m_step(self, stats: MixtureStats, params: Any) -> Any:
+        """weights = (counts + c) / (n + k·c), and the family's estimates."""
+        counts = stats.counts + self.weight_prior
+        if not counts.sum() > 0:
+            raise DegenerateError("no rows are left: every responsibility or weight is zero")
+        weights = counts / counts.sum() if self.fixed_weights is None else np.asarray(self.fixed_weights)
+        return self.make_params(weights, self.family.mle(stats.family, params))
+
+    def log_prior(self, params: Any) -> float:
+        """c Σ log weights + the family's log prior."""
+        weights = float(xlogy(self.weight_prior, params.weights).sum()) if self.fixed_weights is None else 0.0
+        return weights + self.family.log_prior(params)
+
+    def check_params(self, params: Any, x: np.ndarray) -> Any:
+        """The params with every field checked for shape and range, float64."""
+        fields = params if isinstance(params, Mapping) else params._asdict()
+        unknown = set(fields) - {"weights", *self.family.Params._fields}
+        if unknown:
+            raise ValueError(
+                f"params have fields {sorted(unknown)} that {type(self.family).__name__} does not know; "
+                f"it needs weights, {', '.join(self.family.Params._fields)}"
+            )
+        weights = self._check_weights(fields)
+        return self.make_params(weights, self.family.check_params(fields, self.n_components, x.shape[1]))
+
+    def _check_weights(self, fields: Mapping[str, Any]) -> np.ndarray:
+        weights = as_field(fields, "weights", (self.n_components,))
+        check_range("weights", weights, 0.0, 1.0)
+        if abs(weights.sum() - 1.0) > 1e-8:
+            raise ValueError(f"params.weights must sum to 1, but they sum to {weights.sum():.10g}")
+        return weights
+
+    def initial_params(self, x: np.ndarray, method: str, rng: np.random.Generator, weight: Any = None) -> Any:
+        """One M-step from responsibilities that a named method seeds (see `initialise`)."""
+        features = self.family.seeding_features(x)
+        responsibilities = starting_responsibilities(features, self.n_components, method, rng, weight)
+        return self.params_from_responsibilities(x, responsibilities, weight)
+
+    def constraints(self, params: Any) -> Mapping[str, Constraint]:
+        """The set that each field lives in."""
+        weights: Constraint = Simplex() if self.fixed_weights is None else Fixed()
+        return {"weights": weights, **self.family.constraints()}
+
+    def n_params(self, params: Any) -> int:
+        """k - 1 weights (unless fixed) and the family's."""
+        free_weights = self.n_components - 1 if self.fixed_weights is None else 0
+        n_features = np.shape(params[1])[1]
+        return free_weights + self.family.n_params(self.n_components, n_features)
+
+    def sample(self, params: Any, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """n rows x (n, d) and the labels z (n,) that made them."""
+        z = rng.choice(self.n_components, size=n, p=params.weights)
+        return self.family.sample(params, z, rng), z
+
+    def relabel(self, params: Any, order: Any) -> Any:
+        """The same mixture with components in another order."""
+        return self.make_params(params.weights[order], self.family.select(params, order))

@@ -1,0 +1,165 @@
+"""EM by half-steps: an endless generator, and the record of a run.
+
+Each half-step climbs elbo + log_prior: E moves q with θ held, M moves θ with q held. Both quantities of the theorem
+log p(x) = ELBO + KL are recorded after each, on their own, so that their agreement is a check and not a definition.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from emcore.data import check_weight
+from emcore.esteps import EStep, exact
+from emcore.initialise import as_responsibilities, is_params
+from emcore.numerics import total
+from emcore.trees import map_leaves
+
+
+class Problem(NamedTuple):
+    """A model resolved on checked data, with checked weights."""
+
+    model: Any
+    x: Any
+    weight: np.ndarray | None
+
+
+class HalfStep(NamedTuple):
+    """The state after one half-step; totals over rows (weighted), in nats."""
+
+    iteration: int  # 1, 2, …
+    kind: str  # "E" (q moved) or "M" (params moved)
+    params: Any
+    q: Any
+    log_likelihood: float  # log p(x; params)
+    log_prior: float
+    expected_log_joint: float  # E_q log p(x, z; params)
+    entropy: float  # H(q)
+    kl: float  # KL(q ‖ p(z | x; params)), computed directly
+    kl_rows: np.ndarray  # (n,) its rows, unweighted
+
+    @property
+    def elbo(self) -> float:
+        """E_q log p(x, z) + H(q)."""
+        return self.expected_log_joint + self.entropy
+
+    @property
+    def objective(self) -> float:
+        """elbo + log_prior: what both half-steps climb."""
+        return self.elbo + self.log_prior
+
+
+@dataclass(frozen=True)
+class Trace:
+    """The half-steps of one run, with the model and data that made them. Index it like a sequence."""
+
+    model: Any
+    x: Any
+    weight: np.ndarray | None
+    halves: tuple[HalfStep, ...]
+
+    def __len__(self) -> int:
+        return len(self.halves)
+
+    def __getitem__(self, index: int) -> HalfStep:
+        return self.halves[index]
+
+    def __iter__(self) -> Iterator[HalfStep]:
+        return iter(self.halves)
+
+    def to_frame(self) -> Any:
+        """A tidy polars frame: one row per half-step, the numbers of `HalfStep` as columns."""
+        from emcore.tables import halves_frame
+
+        return halves_frame(self)
+
+
+def pose(model: Any, x: Any, weight: Any = None, lengths: Any = None) -> Problem:
+    """Check data and weights and resolve the model on them; every error of bad input comes from here."""
+    x = model.check(x) if lengths is None else _check_sequences(model, x, lengths)
+    model = model.resolve(x)
+    return Problem(model, x, check_weight(weight, len(x)))
+
+
+def _check_sequences(model: Any, x: Any, lengths: Any) -> Any:
+    if not hasattr(model, "check_sequences"):
+        raise TypeError(f"{type(model).__name__} has no use for lengths=: its rows are independent")
+    return model.check_sequences(x, lengths)
+
+
+def start_params(problem: Problem, init: Any, rng: np.random.Generator) -> Any:
+    """Params from a method's name, a params tuple, labels (n,) or responsibilities (n, k)."""
+    model, x, weight = problem
+    if isinstance(init, str):
+        return model.initial_params(x, init, rng, weight)
+    if is_params(init):
+        return model.check_params(init, x)
+    if not hasattr(model, "n_components"):
+        return model.params_from_responsibilities(x, np.asarray(init), weight)
+    responsibilities = as_responsibilities(init, np.shape(x)[0], model.n_components)
+    return model.params_from_responsibilities(x, responsibilities, weight)
+
+
+def steps(
+    model: Any,
+    x: Any,
+    params0: Any,
+    e_step: EStep = exact,
+    *,
+    weight: Any = None,
+    lengths: Any = None,
+    seed: int = 0,
+) -> Iterator[HalfStep]:
+    """Half-steps of EM from `params0`, without end: E, M, E, M, … as `HalfStep` records.
+
+    `params0` is a params tuple, labels, responsibilities, or a method's name (then `seed` counts). Bad input raises
+    at the call, not at the first step; an M-step that cannot go on raises DegenerateError.
+    """
+    problem = pose(model, x, weight, lengths)
+    return half_steps(problem, start_params(problem, params0, np.random.default_rng(seed)), e_step)
+
+
+def half_steps(problem: Problem, params: Any, e_step: EStep = exact) -> Iterator[HalfStep]:
+    """`steps` on a problem already posed."""
+    model, x, weight = problem
+    q: Any = None
+    posterior, log_likelihood = model.infer(params, x)
+    for iteration in count(1):
+        q = posterior if e_step is exact else e_step(model, params, x, q)
+        yield _record(problem, iteration, "E", params, q, posterior, log_likelihood)
+        params = model.m_step(model.suff_stats(x, q, weight), params)
+        posterior, log_likelihood = model.infer(params, x)
+        yield _record(problem, iteration, "M", params, q, posterior, log_likelihood)
+
+
+def _record(
+    problem: Problem,
+    iteration: int,
+    kind: str,
+    params: Any,
+    q: Any,
+    posterior: Any,
+    log_likelihood: np.ndarray,
+) -> HalfStep:
+    model, x, weight = problem
+    gap_rows = q.kl(posterior)
+    return HalfStep(
+        iteration=iteration,
+        kind=kind,
+        params=map_leaves(_read_only, params),
+        q=q,
+        log_likelihood=total(log_likelihood, weight),
+        log_prior=model.log_prior(params),
+        expected_log_joint=total(model.expected_log_joint(params, x, q), weight),
+        entropy=total(q.entropy(), weight),
+        kl=total(gap_rows, weight),
+        kl_rows=gap_rows,
+    )
+
+
+def _read_only(array: np.ndarray) -> np.ndarray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
