@@ -14,7 +14,7 @@ import numpy as np
 from emcore.data import check_weight
 from emcore.esteps import EStep, exact
 from emcore.initialise import as_responsibilities, is_params
-from emcore.numerics import total
+from emcore.numerics import DegenerateError, total
 from emcore.trees import map_leaves
 
 
@@ -90,7 +90,17 @@ def _check_sequences(model: Any, x: Any, lengths: Any) -> Any:
 
 
 def start_params(problem: Problem, init: Any, rng: np.random.Generator) -> Any:
-    """Params from a method's name, a params tuple, labels (n,) or responsibilities (n, k)."""
+    """Params from a method's name, a params tuple, labels (n,) or responsibilities (n, k).
+
+    ValueError where the start itself is degenerate (a label without rows, a cluster without spread).
+    """
+    try:
+        return _start_params(problem, init, rng)
+    except DegenerateError as error:
+        raise ValueError(f"the start is degenerate: {error}; give another init") from error
+
+
+def _start_params(problem: Problem, init: Any, rng: np.random.Generator) -> Any:
     model, x, weight = problem
     if isinstance(init, str):
         return model.initial_params(x, init, rng, weight)

@@ -109,6 +109,8 @@ class GaussianFamily:
                 f"column {column} of x is constant, so its variance is 0 and the likelihood has no maximum; "
                 "drop the column"
             )
+        if self.prior is None and not self.separable:
+            _refuse_collinear(x)
         if isinstance(self.prior, FraleyRaftery):
             return replace(self, prior=self._fraley_raftery(x, n_components, self.prior.strength))
         return self
@@ -246,6 +248,19 @@ class GaussianFamily:
         """Components in another order."""
         covariances = params.covariances if isinstance(self.shape, Tied) else params.covariances[order]
         return GaussianParams(params.means[order], covariances)
+
+
+def _refuse_collinear(x: np.ndarray) -> None:
+    """ValueError where one column is a linear combination of the others: every full covariance is singular then."""
+    centred = x - x.mean(axis=0)
+    scaled = centred / np.linalg.norm(centred, axis=0)
+    _, values, directions = np.linalg.svd(scaled, full_matrices=False)
+    if len(values) < x.shape[1] or values[-1] < 1e-8 * values[0]:
+        raise ValueError(
+            f"the columns of x are linearly dependent (column {int(np.argmax(np.abs(directions[-1])))} is a "
+            "combination of others), so every covariance is singular; drop a column, use "
+            'Gaussian("diag"), or a prior (prior="fraley-raftery")'
+        )
 
 
 def Gaussian(covariance: str = "full", prior: Prior | str = None) -> GaussianFamily:
