@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import xlogy
 
 from emcore.families.base import Family, as_field, check_range
-from emcore.initialise import starting_responsibilities
+from emcore.initialise import soften, starting_responsibilities
 from emcore.model import AbstractDiscreteLatent
 from emcore.numerics import DegenerateError, log_or_minus_inf
 from emcore.parameters import Constraint, Fixed, Simplex
@@ -134,6 +134,16 @@ class Mixture(AbstractDiscreteLatent):
         features = self.family.seeding_features(x)
         responsibilities = starting_responsibilities(features, self.n_components, method, rng, weight)
         return self.params_from_responsibilities(x, responsibilities, weight)
+
+    def params_at_means(self, x: np.ndarray, means: np.ndarray) -> Any:
+        """A start with `means` (k, d) where they were put: every row to the nearest one, one M-step, then those means.
+
+        Nearness is Euclidean in standardised columns. For families that have a field `means`.
+        """
+        features = self.family.seeding_features(np.concatenate([x, means]))
+        rows, seeds = features[: len(x)], features[len(x) :]
+        labels = ((rows[:, None] - seeds) ** 2).sum(axis=2).argmin(axis=1)
+        return self.params_from_responsibilities(x, soften(labels, self.n_components))._replace(means=means)
 
     def constraints(self, params: Any) -> Mapping[str, Constraint]:
         """The set that each field lives in."""
