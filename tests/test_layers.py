@@ -37,8 +37,9 @@ MAY_KNOW = {
     **dict.fromkeys(ALGORITHMS, PROTOCOL | ALGORITHMS),  # never a model or family: the protocol is all they see
     "datasets": BASE,
     "tables": PROTOCOL | ALGORITHMS,
+    "classroom": PROTOCOL | ALGORITHMS | MODELS | {"datasets", "tables"},  # what the apps ask for; draws nothing
     "charts": PROTOCOL | ALGORITHMS | MODELS | {"datasets", "tables"},
-    "export": PROTOCOL | ALGORITHMS | MODELS | {"datasets", "tables", "charts"},
+    "export": PROTOCOL | ALGORITHMS | MODELS | {"datasets", "tables", "charts", "classroom"},
 }
 # Imports against that direction, made inside a function for the user's convenience, each with its reason.
 EXCEPTIONS = {("trace", "tables"): "Trace.to_frame() is what a user reaches for first"}
