@@ -216,6 +216,8 @@ class LiveChart(anywidget.AnyWidget):
         x and y; `[[x], ...]` slide along the x axis. The page writes their new places back, clamped to the axes.
     handle_label: what one is called by a screen reader, "initial mean 2 at (3.1, 70)".
     height: pixels kept free before the first picture, so that the page does not jump.
+    link: charts of one page with the same link move their range parameters together, on the page alone.
+    quiet: show no control (for charts that follow a linked one).
     params: names of range parameters shared with Python, with a first value: `{"t": 0}`. The others stay on the page.
     """
 
@@ -225,6 +227,8 @@ class LiveChart(anywidget.AnyWidget):
     handles: traitlets.List[list[float]] = traitlets.List().tag(sync=True, from_json=_accept_handles)
     handle_label = traitlets.Unicode().tag(sync=True)
     height = traitlets.Int().tag(sync=True)
+    link = traitlets.Unicode().tag(sync=True)
+    quiet = traitlets.Bool().tag(sync=True)
     params = traitlets.Dict().tag(sync=True, from_json=_accept_params)
 
     def __init__(
@@ -234,11 +238,20 @@ class LiveChart(anywidget.AnyWidget):
         handles: Sequence[Sequence[float]] = (),
         handle_label: str = "initial mean",
         height: int = 320,
+        link: str = "",
+        quiet: bool = False,
         params: Mapping[str, float] | None = None,
     ) -> None:
         self._live = LiveSpec({}, {}, []) if chart is None else live_spec(chart)
         self._revision = 0
-        super().__init__(handles=_points(handles), handle_label=handle_label, height=height, params=dict(params or {}))
+        super().__init__(
+            handles=_points(handles),
+            handle_label=handle_label,
+            height=height,
+            link=link,
+            quiet=quiet,
+            params=dict(params or {}),
+        )
 
     def update(self, chart: alt.TopLevelMixin | Mapping[str, Any]) -> list[str]:
         """Show another chart; returns the names of what had to be sent (the tables as `table:name`)."""

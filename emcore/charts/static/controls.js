@@ -1,10 +1,26 @@
 // Range inputs for bound parameters. They live outside the view, so place and focus outlive it.
+// Charts of one page with the same `link` move together, without Python: what one is set to, all are.
+
+const moves = (globalThis[Symbol.for("emcore.moves")] ??= new EventTarget());
+const places = (globalThis[Symbol.for("emcore.places")] ??= new Map());
 
 class Controls {
-  constructor(element, onInput) {
+  constructor(element, link, onInput) {
     this.element = element;
+    this.link = link;
     this.onInput = onInput;
     this.inputs = new Map();
+    this.follow = ({ detail }) => { if (detail.link === this.link) this.set(detail.name, detail.value); };
+    if (link) moves.addEventListener("move", this.follow);
+  }
+
+  key(name) { return `${this.link} ${name}`; }
+
+  moved(name, value) {
+    this.onInput(name, value);
+    if (!this.link) return;
+    places.set(this.key(name), value);
+    moves.dispatchEvent(new CustomEvent("move", { detail: { link: this.link, name, value } }));
   }
 
   values() {
@@ -20,7 +36,7 @@ class Controls {
       const known = this.inputs.get(control.name);
       const { input, text } = known ?? this.create(control.name);
       for (const key of ["min", "max", "step"]) input.setAttribute(key, control[key]);
-      if (!known) input.value = control.value;
+      if (!known) input.value = places.get(this.key(control.name)) ?? control.value;
       text.textContent = control.label;
       this.describe(control.name);
     }
@@ -35,7 +51,7 @@ class Controls {
     this.element.append(row);
     const parts = { row, input, text, value, play, timer: null };
     this.inputs.set(name, parts);
-    input.addEventListener("input", () => { this.describe(name); this.onInput(name, Number(input.value)); });
+    input.addEventListener("input", () => { this.describe(name); this.moved(name, Number(input.value)); });
     play.addEventListener("click", () => (parts.timer ? this.stop(parts) : this.start(parts)));
     this.stop(parts);
     return parts;
@@ -73,5 +89,8 @@ class Controls {
     parts.play.setAttribute("aria-label", "Play");
   }
 
-  destroy() { for (const parts of this.inputs.values()) this.stop(parts); }
+  destroy() {
+    moves.removeEventListener("move", this.follow);
+    for (const parts of this.inputs.values()) this.stop(parts);
+  }
 }

@@ -11,7 +11,8 @@ function render({ model, el }) {
   const picture = new Picture(stage);
   const pace = paced(() => model.save_changes());
   const handles = new Handles(layer, () => { model.set("handles", handles.points.map((p) => [...p])); pace.ask(); });
-  const controls = new Controls(panel, (name, value) => {
+  panel.hidden = model.get("quiet");
+  const controls = new Controls(panel, model.get("link"), (name, value) => {
     picture.view?.signal(name, value).runAsync();
     const shared = model.get("params");
     if (name in shared) { model.set("params", { ...shared, [name]: value }); pace.ask(); }
