@@ -29,10 +29,11 @@ MODELS = frozenset({"families", "models", "genetics"})
 MAY_KNOW = {
     **dict.fromkeys(BASE, BASE),
     "divergence": BASE,
-    "posteriors": BASE | {"divergence"},
+    "chain": BASE,  # the recursions along a Markov chain
+    "posteriors": BASE | {"divergence", "chain"},
     "model": PROTOCOL,
     "families": PROTOCOL,
-    "models": PROTOCOL | {"families", "initialise"},  # a model asks for starting values by a method's name
+    "models": PROTOCOL | {"families", "chain", "initialise"},  # a model asks for starting values by a method's name
     "genetics": PROTOCOL | {"models"},  # ready-made models
     **dict.fromkeys(ALGORITHMS, PROTOCOL | ALGORITHMS),  # never a model or family: the protocol is all they see
     "datasets": BASE,
