@@ -6,6 +6,7 @@ Each is a NamedTuple of arrays with `entropy() -> (n,)` and `kl(other) -> (n,)`,
 from typing import NamedTuple
 
 import numpy as np
+from scipy.special import entr
 
 from emcore.divergence import entropy_gaussian, entropy_rows, kl_gaussian, kl_rows
 
@@ -50,3 +51,41 @@ class GaussianPosterior(NamedTuple):
     def rows(self, index: slice | np.ndarray) -> "GaussianPosterior":
         """The posterior of some of the rows."""
         return GaussianPosterior(self.means[index], self.factors if len(self.factors) == 1 else self.factors[index])
+
+
+class FactorisedPosterior(NamedTuple):
+    """Q_i over q binary latents, independent of one another: the mean-field family.
+
+    Its `probs` over the 2^q states are the product; state s has latent j at (s >> j) & 1.
+    """
+
+    means: np.ndarray  # (n, q) Q(z_ij = 1)
+
+    @property
+    def probs(self) -> np.ndarray:
+        """Q_i of every state (n, 2^q)."""
+        probs = np.ones((len(self.means), 1))
+        for mean in self.means.T[:, :, None]:
+            probs = np.concatenate([probs * (1.0 - mean), probs * mean], axis=1)
+        return probs
+
+    @property
+    def log_probs(self) -> np.ndarray | None:
+        """Not known better than by `probs`."""
+        return None
+
+    def entropy(self) -> np.ndarray:
+        """H(Q_i) (n,): the sum over latents."""
+        return (entr(self.means) + entr(1.0 - self.means)).sum(axis=1)
+
+    def kl(self, other: "CategoricalPosterior | FactorisedPosterior") -> np.ndarray:
+        """KL(Q_i ‖ other_i) (n,), over all states."""
+        return kl_rows(self.probs, other.probs, self.log_probs, other.log_probs)
+
+    def with_probs(self, probs: np.ndarray) -> CategoricalPosterior:
+        """A posterior over the states, from their probabilities (n, 2^q)."""
+        return CategoricalPosterior(probs)
+
+    def rows(self, index: slice | np.ndarray) -> "FactorisedPosterior":
+        """The posterior of some of the rows."""
+        return FactorisedPosterior(self.means[index])
