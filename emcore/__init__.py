@@ -3,7 +3,7 @@
 `import emcore as em` loads numpy and scipy alone; charts, tables and data sets load what they need on first use.
 """
 
-from emcore import datasets
+from emcore import datasets, genetics
 from emcore.em import Fit, Run, fit
 from emcore.esteps import exact, hard
 from emcore.families.binomial import Bernoulli, Binomial
@@ -11,7 +11,12 @@ from emcore.families.categorical import Categorical
 from emcore.families.gaussian import FraleyRaftery, Gaussian, NormalInverseWishart
 from emcore.families.poisson import Poisson
 from emcore.model import AbstractDiscreteLatent, Model
+from emcore.models.binary_factors import BinaryFactors
+from emcore.models.dawid_skene import DawidSkene
+from emcore.models.grouped_normal import GroupedNormal
+from emcore.models.merged_multinomial import MergedMultinomial
 from emcore.models.mixture import Mixture
+from emcore.models.truncated_poisson import ZeroTruncatedPoisson
 from emcore.numerics import DegenerateError
 from emcore.objective import ElboForms, elbo, elbo_forms, gap, kl
 from emcore.posteriors import CategoricalPosterior
@@ -22,15 +27,19 @@ from emcore.trees import add_stats
 __all__ = [
     "AbstractDiscreteLatent",
     "Bernoulli",
+    "BinaryFactors",
     "Binomial",
     "Categorical",
     "CategoricalPosterior",
+    "DawidSkene",
     "DegenerateError",
     "ElboForms",
     "Fit",
     "FraleyRaftery",
     "Gaussian",
+    "GroupedNormal",
     "HalfStep",
+    "MergedMultinomial",
     "Mixture",
     "Model",
     "NormalInverseWishart",
@@ -38,6 +47,7 @@ __all__ = [
     "Run",
     "Status",
     "Trace",
+    "ZeroTruncatedPoisson",
     "add_stats",
     "datasets",
     "elbo",
@@ -45,6 +55,7 @@ __all__ = [
     "exact",
     "fit",
     "gap",
+    "genetics",
     "hard",
     "kl",
     "steps",

@@ -1,6 +1,6 @@
 """The registry of models × data that every law is tried on. A new model adds a module with `CASES`."""
 
-from tests.registry import mixtures
+from tests.registry import discrete, mixtures
 
-MODULES = (mixtures,)
+MODULES = (mixtures, discrete)
 CASES = [case for module in MODULES for case in module.CASES]
