@@ -47,11 +47,12 @@ def _module() -> str:
 
 
 class LiveSpec(NamedTuple):
-    """A chart taken apart: `shell` (Vega-Lite, no data, no range controls), packed `tables`, range `controls`."""
+    """A chart taken apart: its Vega-Lite `shell`, packed `tables`, range `controls` and `description`."""
 
     shell: dict[str, Any]
     tables: dict[str, dict[str, Any]]
     controls: list[dict[str, Any]]
+    description: str = ""
 
 
 def live_spec(chart: alt.TopLevelMixin | Mapping[str, Any]) -> LiveSpec:
@@ -62,10 +63,12 @@ def live_spec(chart: alt.TopLevelMixin | Mapping[str, Any]) -> LiveSpec:
     `{"length": n, "columns": {name: packed}}`, see `pack`. Values that are not finite become null.
     """
     frames: dict[int, tuple[str, Any]] = {}
-    spec = deepcopy(dict(chart)) if isinstance(chart, Mapping) else _without_frames(chart, frames).to_dict()
+    spec = dict(chart) if isinstance(chart, Mapping) else _without_frames(chart, frames).to_dict()
+    datasets = spec.pop("datasets", {})
+    spec = deepcopy(spec)
     tables = {name: _pack_frame(frame) for name, frame in frames.values()}
     named: dict[str, str] = {}
-    for name, rows in spec.pop("datasets", {}).items():
+    for name, rows in datasets.items():
         if rows and isinstance(rows[0], dict) and _MARK in rows[0]:
             named[name] = rows[0][_MARK]
             continue
@@ -81,7 +84,8 @@ def live_spec(chart: alt.TopLevelMixin | Mapping[str, Any]) -> LiveSpec:
             raise ValueError(
                 'a data transformer replaced a table by a file: call alt.data_transformers.enable("default")'
             )
-    return LiveSpec(spec, tables, _take_controls(spec))
+    description = spec.pop("description", "")
+    return LiveSpec(spec, tables, _take_controls(spec), description)
 
 
 def _without_frames(chart: Any, frames: dict[int, tuple[str, Any]]) -> Any:
@@ -263,6 +267,8 @@ class LiveChart(anywidget.AnyWidget):
             sent.append("controls")
         if new.tables.keys() != old.tables.keys():
             sent.append("tables")
+        if new.description != old.description:
+            sent.append("description")
         self._live = new
         self._revision += 1
         self.send_state([*sent, "revision"])
@@ -278,6 +284,7 @@ class LiveChart(anywidget.AnyWidget):
             "shell": self._live.shell,
             "controls": self._live.controls,
             "tables": list(self._live.tables),
+            "description": self._live.description,
             "revision": self._revision,
         } | {f"table:{name}": table for name, table in self._live.tables.items()}
         if key is None:

@@ -72,6 +72,12 @@ class Picture {
     return this.view.resize().runAsync();
   }
 
+  // What a screen reader says of the picture; it changes with every run, so it is no part of the shell.
+  describe(text) {
+    const target = this.frame.querySelector('[role="graphics-document"]') ?? this.frame;
+    if (text) target.setAttribute("aria-label", text);
+  }
+
   async fit() {
     if (this.view && this.frame.clientWidth !== this.width) await this.layout();
   }

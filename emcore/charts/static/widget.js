@@ -39,6 +39,7 @@ function render({ model, el }) {
     for (const [name, value] of Object.entries(controls.values())) { // moved while the picture was in the making
       if (picture.view.signal(name) !== value) await picture.view.signal(name, value).runAsync();
     }
+    picture.describe(model.get("description"));
     handles.place(picture.view);
     stage.style.minHeight = ""; // a picture stands; its own height holds the place from now on
     delete root.dataset.error;
