@@ -170,6 +170,7 @@ def test_formulas_in_any_spelling():
         ({"probs": "a a"}, ("a", "a"), "once"),
         ({"probs": "1a b"}, ("b", "b"), "identifier"),
         ({}, ("1",), "once"),
+        ({"theta": "t", "rest": ""}, ("t", "1 - t"), "once"),
     ],
 )
 def test_bad_formulas(groups, cells, words):

@@ -93,7 +93,7 @@ class MergedMultinomial:
 
     groups: Any  # mapping of field to names, kept as a tuple of pairs
     cells: tuple[str, ...]
-    tables: tuple[int, ...] | None = None
+    tables: tuple[int, ...] = ()
     prior: float = 0.0
     hidden: HiddenCells = field(init=False, repr=False, compare=False)
 
@@ -103,7 +103,7 @@ class MergedMultinomial:
         groups = tuple((name, tuple(s.split() if isinstance(s, str) else s)) for name, s in pairs)
         object.__setattr__(self, "groups", groups)
         object.__setattr__(self, "cells", tuple(self.cells))
-        object.__setattr__(self, "tables", (len(self.cells),) if self.tables is None else tuple(self.tables))
+        object.__setattr__(self, "tables", tuple(self.tables) or (len(self.cells),))
         self._check_names()
         object.__setattr__(self, "hidden", self._read_formulas())
         self._check_sums()
@@ -111,9 +111,10 @@ class MergedMultinomial:
     def _check_names(self) -> None:
         names = [symbol for _, symbols in self.groups for symbol in symbols]
         wrong = [n for n in names + [name for name, _ in self.groups] if not n.isidentifier()]
-        if wrong or len(set(names)) < len(names) or not names:
+        empty = not names or not all(symbols for _, symbols in self.groups)
+        if wrong or len(set(names)) < len(names) or empty:
             raise ValueError(f"groups must name each probability once, by an identifier, not {self.groups!r}")
-        if sum(self.tables or ()) != len(self.cells) or min(self.tables or (0,)) < 1:
+        if sum(self.tables) != len(self.cells) or min(self.tables) < 1:
             raise ValueError(f"tables={self.tables} must be cells per table, {len(self.cells)} in all")
 
     def _symbols(self) -> tuple[str, ...]:
@@ -139,7 +140,7 @@ class MergedMultinomial:
                 )
 
     def _table_starts(self) -> np.ndarray:
-        return np.concatenate([[0], np.cumsum(self.tables or ())[:-1]]).astype(np.intp)
+        return np.concatenate([[0], np.cumsum(self.tables)[:-1]]).astype(np.intp)
 
     @property
     def Params(self) -> Any:
@@ -293,9 +294,9 @@ class MergedMultinomial:
     def sample(self, params: Any, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """n rows x (n, cells) with one individual per table, and the hidden cells z (n, tables) that they came from."""
         p_hidden = np.exp(self._log_hidden(params))
-        table = np.repeat(np.arange(len(self.tables or ())), self.tables or ())[self.hidden.cell]
+        table = np.repeat(np.arange(len(self.tables)), self.tables)[self.hidden.cell]
         z = []
-        for t in range(table[-1] + 1):
+        for t in range(len(self.tables)):
             own = np.flatnonzero(table == t)
             z.append(own[rng.choice(len(own), size=n, p=p_hidden[own] / p_hidden[own].sum())])
         cells = self.hidden.cell[np.column_stack(z)]
