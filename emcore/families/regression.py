@@ -14,11 +14,11 @@ import numpy as np
 
 from emcore.data import as_matrix
 from emcore.families.base import as_field, check_range, standardised
-from emcore.families.crossproducts import CrossProducts, cross_products, least_squares, pooled_variances
+from emcore.families.crossproducts import PlaneStats, least_squares, plane_stats
 from emcore.numerics import LOG_2PI, DegenerateError
 from emcore.parameters import Constraint, Positive, Real
 
-_COLLAPSED = 1e-14  # residual variance over the response's, under which cross products hold no digit of it
+_COLLAPSED = 1e-16  # residual variance over the response's
 _DEPENDENT = 1e-9  # length of a predictor off the span of those before it, over its own length
 
 
@@ -95,11 +95,10 @@ class LinearRegression:
         return self
 
     def _scaled(self, seen: np.ndarray, prior: RegressionPrior) -> NormalInverseGamma:
-        cross = cross_products(seen, np.ones((len(seen), 1)))
-        _, squares = least_squares(cross, intercept=self.intercept)
-        variances = np.diagonal(cross.scatter[0])[:-1] / len(seen)
-        if not self.intercept:
-            variances = variances + cross.mean[0, :-1] ** 2
+        stats = plane_stats(seen, np.ones((len(seen), 1)), intercept=self.intercept)
+        _, squares = least_squares(stats, intercept=self.intercept)
+        centre = seen[:, :-1].mean(axis=0) if self.intercept else 0.0
+        variances = ((seen[:, :-1] - centre) ** 2).mean(axis=0)
         penalties = tuple((prior.ridge * variances).tolist())
         return NormalInverseGamma(prior.rows, float(squares[0]) / len(seen), penalties)
 
@@ -114,14 +113,14 @@ class LinearRegression:
         log_prob = -0.5 * ((residuals / params.scales) ** 2 + LOG_2PI) - np.log(params.scales)
         return np.where(np.isnan(x[:, -1:]), 0.0, log_prob)
 
-    def suff_stats(self, x: np.ndarray, responsibilities: np.ndarray) -> CrossProducts:
-        """Cross products of predictors and response, over the rows that have a response."""
+    def suff_stats(self, x: np.ndarray, responsibilities: np.ndarray) -> PlaneStats:
+        """Moments of predictors and response about a plane, over the rows that have a response."""
         seen = ~np.isnan(x[:, -1])
-        if seen.all():
-            return cross_products(x, responsibilities)
-        return cross_products(x[seen], responsibilities[seen])
+        if not seen.all():
+            x, responsibilities = x[seen], responsibilities[seen]
+        return plane_stats(x, responsibilities, intercept=self.intercept)
 
-    def mle(self, stats: CrossProducts, params: Any) -> RegressionParams:
+    def mle(self, stats: PlaneStats, params: Any) -> RegressionParams:
         """(Penalised) least squares; DegenerateError where a component has emptied or fits its rows exactly."""
         prior = self._prior()
         penalties = None if prior is None else np.asarray(prior.penalties)
@@ -129,8 +128,8 @@ class LinearRegression:
         rows, extra = (0.0, 0.0) if prior is None else (prior.rows, prior.divisor)
         if prior is not None:
             squares = squares + rows * prior.mean_square
-        variances = squares / (stats.weight + extra)
-        refuse_exact_fit(variances, pooled_variances(stats)[-1])
+        variances = squares / (stats.cross.weight + extra)
+        refuse_exact_fit(variances, stats.response_variance())
         return RegressionParams(coefficients, np.sqrt(variances))
 
     def log_prior(self, params: Any) -> float:

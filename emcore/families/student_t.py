@@ -20,7 +20,7 @@ from scipy.special import gammaln
 from emcore.data import as_matrix, check_n_features
 from emcore.families.base import standardised
 from emcore.families.covariance import Precision, refuse_collapse
-from emcore.families.crossproducts import CrossProducts, cross_products, pooled_variances
+from emcore.families.crossproducts import CrossProducts, cross_products
 from emcore.families.gaussian import FraleyRaftery, Gaussian, NormalInverseWishart
 from emcore.numerics import LOG_2PI, DegenerateError
 from emcore.parameters import Constraint
@@ -109,7 +109,7 @@ class StudentT:
         if empty.any():
             raise DegenerateError(f"component {int(np.flatnonzero(empty)[0])} has lost all its rows")
         cross = cross_products(x, weights if params is None else weights * self.expected_precisions(params, x))
-        spread = pooled_variances(cross)
+        spread = cross.pooled_variances()
         if prior is not None:
             cross = cross.merge(_pseudo_rows(prior, len(rows)))
             rows = rows + prior.strength * prior.divisor

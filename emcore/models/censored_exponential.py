@@ -88,8 +88,9 @@ def truncated_exponential(rate: np.ndarray, lower: np.ndarray, upper: np.ndarray
     excess_time[np.isinf(upper)] = 1.0 / rate
     closed = np.flatnonzero((lower < upper) & np.isfinite(upper))
     if len(closed):
-        log_mass[closed], mean, _ = moments(_cut(rate * (upper - lower)[closed]))
-        excess_time[closed] = mean / rate
+        length = rate * (upper - lower)[closed]
+        log_mass[closed] = np.log(-np.expm1(-length))
+        excess_time[closed] = moments(_cut(length))[1] / rate
     return TruncatedExponentialPosterior(rate, lower, upper, excess_time, log_mass)
 
 

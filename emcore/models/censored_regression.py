@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from emcore.families.base import as_field
-from emcore.families.crossproducts import CrossProducts, cross_products, least_squares, pooled_variances
+from emcore.families.crossproducts import PlaneStats, least_squares, plane_stats
 from emcore.families.regression import fitted, positive_field, refuse_exact_fit, refuse_unfit
 from emcore.models.checks import named_fields
 from emcore.models.continuous import AbstractContinuousLatent, starting_weights
@@ -34,7 +34,7 @@ class CensoredRegressionParams(NamedTuple):
 class CensoredRegressionStats(NamedTuple):
     """Expected sums over rows."""
 
-    cross: CrossProducts  # of the predictors and E z
+    planes: PlaneStats  # of the predictors and E z
     spread: np.ndarray  # () Σ weight · var z
 
 
@@ -106,22 +106,24 @@ class CensoredRegression(AbstractContinuousLatent):
         """Moments of the predictors and E z, and the sum of var z."""
         x = self.check(x)
         weight = np.ones(len(x)) if weight is None else weight
-        cross = cross_products(np.column_stack([x[:, :-2], q.expectation]), weight[:, None])
-        return CensoredRegressionStats(cross, weight @ q.variance)
+        rows = np.column_stack([x[:, :-2], q.expectation])
+        planes = plane_stats(rows, weight[:, None], intercept=self.intercept)
+        return CensoredRegressionStats(planes, weight @ q.variance)
 
     def m_step(self, stats: CensoredRegressionStats, params: Any) -> CensoredRegressionParams:
         """Least squares and the mean square; DegenerateError where the plane fits exactly."""
-        coefficients, squares = least_squares(stats.cross, intercept=self.intercept)
-        spread = stats.spread / stats.cross.weight
-        variances = squares / stats.cross.weight + spread
-        refuse_exact_fit(variances, float(pooled_variances(stats.cross)[-1] + spread[0]))
+        coefficients, squares = least_squares(stats.planes, intercept=self.intercept)
+        rows = stats.planes.cross.weight
+        variances = (squares + stats.spread) / rows
+        refuse_exact_fit(variances, stats.planes.response_variance() + float(stats.spread / rows[0]))
         return CensoredRegressionParams(coefficients[0], np.sqrt(variances[0]))
 
     def initial_params(self, x: np.ndarray, method: str, rng: np.random.Generator, weight: Any = None) -> Any:
         """Least squares on the ends or middles of the intervals, under random weights on the rows."""
         weights = starting_weights(method, len(x), rng, weight)
-        cross = cross_products(np.column_stack([x[:, :-2], guess(x)]), weights[:, None])
-        return self.m_step(CensoredRegressionStats(cross, np.zeros(())), None)
+        rows = np.column_stack([x[:, :-2], guess(x)])
+        planes = plane_stats(rows, weights[:, None], intercept=self.intercept)
+        return self.m_step(CensoredRegressionStats(planes, np.zeros(())), None)
 
     def check_params(self, params: Any, x: np.ndarray) -> CensoredRegressionParams:
         """coefficients (p + 1,) and scales () > 0."""

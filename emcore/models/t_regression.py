@@ -18,7 +18,7 @@ from scipy.special import digamma, gammaln
 
 from emcore.data import as_matrix
 from emcore.families.base import as_field
-from emcore.families.crossproducts import CrossProducts, cross_products, least_squares, pooled_variances
+from emcore.families.crossproducts import PlaneStats, least_squares, plane_stats
 from emcore.families.gamma import GammaPosterior, log_precision_density
 from emcore.families.regression import fitted, positive_field, refuse_exact_fit, refuse_unfit
 from emcore.models.checks import named_fields
@@ -41,7 +41,7 @@ class TRegressionStats(NamedTuple):
     """Expected sums over rows."""
 
     rows: np.ndarray  # () Σ weight
-    cross: CrossProducts  # of predictors and response, every row weighted by E u
+    planes: PlaneStats  # of predictors and response, every row weighted by E u
     log_precision: np.ndarray  # () Σ E log u - E u
 
 
@@ -115,14 +115,14 @@ class TRegression(AbstractContinuousLatent):
         x = self.check(x)
         weight = np.ones(len(x)) if weight is None else weight
         precision = q.mean()
-        cross = cross_products(x, (weight * precision)[:, None])
-        return TRegressionStats(weight.sum(), cross, weight @ (q.mean_log() - precision))
+        planes = plane_stats(x, (weight * precision)[:, None], intercept=self.intercept)
+        return TRegressionStats(weight.sum(), planes, weight @ (q.mean_log() - precision))
 
     def m_step(self, stats: TRegressionStats, params: Any) -> TRegressionParams:
         """Weighted least squares, its mean square, and the df; DegenerateError where the plane fits exactly."""
-        coefficients, squares = least_squares(stats.cross, intercept=self.intercept)
+        coefficients, squares = least_squares(stats.planes, intercept=self.intercept)
         variances = squares / stats.rows
-        refuse_exact_fit(variances, pooled_variances(stats.cross)[-1])
+        refuse_exact_fit(variances, stats.planes.response_variance())
         df = self._best_df(float(stats.log_precision / stats.rows)) if self.df is None else float(self.df)
         return TRegressionParams(coefficients[0], np.sqrt(variances[0]), np.array(df))
 
@@ -144,11 +144,11 @@ class TRegression(AbstractContinuousLatent):
     def initial_params(self, x: np.ndarray, method: str, rng: np.random.Generator, weight: Any = None) -> Any:
         """Least squares under random weights on the rows; a df to be estimated starts between 1 and 20."""
         weights = starting_weights(method, len(x), rng, weight)
-        cross = cross_products(x, weights[:, None])
-        coefficients, squares = least_squares(cross, intercept=self.intercept)
+        planes = plane_stats(x, weights[:, None], intercept=self.intercept)
+        coefficients, squares = least_squares(planes, intercept=self.intercept)
         low, high = np.clip(_STARTING_DF, *self.df_bounds)
         df = np.exp(rng.uniform(np.log(low), np.log(high))) if self.df is None else float(self.df)
-        refuse_exact_fit(squares / weights.sum(), pooled_variances(cross)[-1])
+        refuse_exact_fit(squares / weights.sum(), planes.response_variance())
         return TRegressionParams(coefficients[0], np.sqrt(squares[0] / weights.sum()), np.array(df))
 
     def check_params(self, params: Any, x: np.ndarray) -> TRegressionParams:

@@ -111,9 +111,9 @@ class TruncatedNormalPosterior(NamedTuple):
     def _small_kl(self, other: "TruncatedNormalPosterior") -> np.ndarray:
         scale, theirs = (np.broadcast_to(s, self.means.shape) for s in (self.scale, other.scale))
         mode, cut = normal_cut(self.means, scale, self.lower, self.upper)
-        ratio = scale / theirs
-        linear = (mode - self.means) / scale - (mode - other.means) / theirs * ratio
-        return small_kl(cut, linear, (1.0 - ratio) * (1.0 + ratio))
+        quadratic = (theirs - scale) * (theirs + scale) / theirs**2
+        linear = (other.means - self.means + (mode - other.means) * quadratic) / scale
+        return small_kl(cut, linear, quadratic)
 
     def rows(self, index: slice | np.ndarray) -> "TruncatedNormalPosterior":
         """The posterior of some of the rows."""
