@@ -47,10 +47,28 @@ class GammaPosterior(NamedTuple):
         return GammaPosterior(self.shapes if len(self.shapes) == 1 else self.shapes[index], self.rates[index])
 
 
-def log_precision_density(df: np.ndarray, q: GammaPosterior) -> np.ndarray:
-    """E_q log Gamma(u; df/2, rate df/2), like the rates of q: what makes normal errors Student t."""
-    half = 0.5 * df
-    return half * np.log(half) - gammaln(half) + (half - 1.0) * q.mean_log() - half * q.mean()
+def log_density_of_mean_one(shape: np.ndarray, q: GammaPosterior) -> np.ndarray:
+    """E_q log Gamma(u; shape, rate shape), like the rates of q."""
+    return shape * np.log(shape) - gammaln(shape) + (shape - 1.0) * q.mean_log() - shape * q.mean()
+
+
+def best_shape(mean: float, low: float, high: float) -> float:
+    """The shape a in [low, high] that maximises the mean of E log Gamma(u; a, rate a), given that of E log u - E u.
+
+    The slope log a + 1 - ψ(a) + mean falls in a, so there is one maximum, at its root or at the nearer bound.
+    """
+    from scipy.optimize import brentq
+
+    def slope(log_shape: float) -> float:
+        shape = np.exp(log_shape)
+        return float(log_shape + 1.0 - digamma(shape) + mean)
+
+    first, last = np.log(low), np.log(high)
+    if slope(first) <= 0.0:
+        return low
+    if slope(last) >= 0.0:
+        return high
+    return float(np.exp(brentq(slope, first, last, xtol=1e-15, rtol=1e-15)))
 
 
 def _kl_of_shapes(a: np.ndarray, b: np.ndarray) -> np.ndarray:

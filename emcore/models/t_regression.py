@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from scipy.special import digamma, gammaln
+from scipy.special import gammaln
 
 from emcore.data import as_matrix
 from emcore.families.base import as_field
 from emcore.families.crossproducts import PlaneStats, least_squares, plane_stats
-from emcore.families.gamma import GammaPosterior, log_precision_density
+from emcore.families.gamma import GammaPosterior, best_shape, log_density_of_mean_one
 from emcore.families.regression import fitted, positive_field, refuse_exact_fit, refuse_unfit
 from emcore.models.checks import named_fields
 from emcore.models.continuous import AbstractContinuousLatent, starting_weights
@@ -99,7 +99,7 @@ class TRegression(AbstractContinuousLatent):
 
     def expected_log_joint(self, params: Any, x: Any, q: GammaPosterior) -> np.ndarray:
         """E_q log p(y_i, u_i) (n,)."""
-        return self.expected_log_conditional(params, x, q) + log_precision_density(params.df, q)
+        return self.expected_log_conditional(params, x, q) + log_density_of_mean_one(0.5 * params.df, q)
 
     def expected_log_conditional(self, params: Any, x: Any, q: GammaPosterior) -> np.ndarray:
         """E_q log p(y_i | u_i) (n,)."""
@@ -123,23 +123,11 @@ class TRegression(AbstractContinuousLatent):
         coefficients, squares = least_squares(stats.planes, intercept=self.intercept)
         variances = squares / stats.rows
         refuse_exact_fit(variances, stats.planes.response_variance())
-        df = self._best_df(float(stats.log_precision / stats.rows)) if self.df is None else float(self.df)
-        return TRegressionParams(coefficients[0], np.sqrt(variances[0]), np.array(df))
-
-    def _best_df(self, mean: float) -> float:
-        """The root of log(df/2) + 1 - ψ(df/2) + mean, which falls in df: the expected log joint has one maximum."""
-        from scipy.optimize import brentq
-
-        def slope(log_df: float) -> float:
-            half = 0.5 * np.exp(log_df)
-            return float(np.log(half) + 1.0 - digamma(half) + mean)
-
-        low, high = np.log(self.df_bounds)
-        if slope(low) <= 0:
-            return self.df_bounds[0]
-        if slope(high) >= 0:
-            return self.df_bounds[1]
-        return float(np.exp(brentq(slope, low, high, xtol=1e-15, rtol=1e-15)))
+        df = self.df
+        if df is None:
+            low, high = self.df_bounds
+            df = 2.0 * best_shape(float(stats.log_precision / stats.rows), 0.5 * low, 0.5 * high)
+        return TRegressionParams(coefficients[0], np.sqrt(variances[0]), np.array(df, dtype=float))
 
     def initial_params(self, x: np.ndarray, method: str, rng: np.random.Generator, weight: Any = None) -> Any:
         """Least squares under random weights on the rows; a df to be estimated starts between 1 and 20."""

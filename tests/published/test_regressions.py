@@ -121,6 +121,36 @@ def test_zero_inflated_poisson_of_the_biochemists_as_two_numbers():
     assert np.exp(log_rate) == pytest.approx(expected["intercepts_em"]["lam"], abs=tolerance["param_abs"])
 
 
+def test_random_intercept_of_dyestuff():
+    """lme4's ML fit: 1527.5, 37.2602, 49.5101 and -163.6635."""
+    expected, tolerance = published("random-intercept-dyestuff")
+    table = em.datasets.load("dyestuff")
+    codes = {batch: code for code, batch in enumerate(sorted(set(table["batch"])))}
+    x = np.column_stack([[codes[batch] for batch in table["batch"]], table["yield"]])
+    fit = em.fit(em.RandomIntercept(), x, restarts=2)
+    assert fit.status is em.Status.CONVERGED
+    assert fit.log_likelihood == pytest.approx(expected["loglik"], abs=tolerance["loglik_abs"])
+    ours = [fit.params.coefficients[0], fit.params.group_scale**2, fit.params.scales**2]
+    theirs = [expected["mu"], expected["var_batch"], expected["var_resid"]]
+    np.testing.assert_allclose(ours, theirs, rtol=tolerance["param_rel"])
+
+
+def test_negative_binomial_of_the_mites():
+    """Bliss & Fisher (1953): k = 1.02459."""
+    expected, tolerance = published("mites-negative-binomial")
+    table = em.datasets.load("mites")
+    x, weight = table["mites"].to_numpy()[:, None], table["leaves"].to_numpy()
+    start = {
+        "means": np.average(x[:, 0], weights=weight),
+        "shapes": CASES["mites-negative-binomial"]["setup"]["start"]["k"],
+    }
+    for how in ({"init": start}, {"restarts": 3}):
+        fit = em.fit(em.NegativeBinomial(), x, weight=weight, **how)
+        assert fit.log_likelihood == pytest.approx(expected["loglik"], abs=tolerance["loglik_abs"])
+        assert fit.params.shapes == pytest.approx(expected["k"], rel=tolerance["param_rel"])
+        assert fit.params.means == pytest.approx(expected["mean"], rel=tolerance["param_rel"])
+
+
 def test_two_exponentials_for_the_coal_mining_disasters():
     expected, tolerance = published("exponential-mixture-coal")
     dates = em.datasets.load("coal")["date"].to_numpy()

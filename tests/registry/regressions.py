@@ -55,11 +55,18 @@ def _zero_inflated(n: int) -> np.ndarray:
     return np.column_stack([v, np.where(structural, 0, counts)]).astype(float)
 
 
+def _groups(n: int) -> np.ndarray:
+    group = np.sort(_RNG.integers(0, 8, n))
+    v = _RNG.normal(size=n)
+    return np.column_stack([3.0 * group, v, 1.0 + 0.5 * v + 0.8 * _RNG.normal(size=8)[group] + _RNG.normal(size=n)])
+
+
 def _observed(x: np.ndarray) -> float:
     return float((x[:, -1] == x[:, -2]).mean())
 
 
 _PLANES, _INTERVALS, _TIMES, _ZEROS = _two_planes(60), _intervals(50), _times(40), _zero_inflated(80)
+_GROUPED = _groups(40)
 _WAITS = np.concatenate([_RNG.exponential(1.0, (25, 2)), _RNG.exponential([8.0, 4.0], (20, 2))])
 _WAITS_WITH_HOLES = np.where(_RNG.random(_WAITS.shape) < 0.15, np.nan, _WAITS)
 _HEAVY = np.concatenate([_RNG.standard_t(3, (30, 2)), [5.0, 2.0] + 0.7 * _RNG.standard_t(3, (25, 2))])
@@ -90,8 +97,15 @@ CASES = [
     Case("censored-regression-through-origin", em.CensoredRegression(intercept=False), _INTERVALS),
     Case("censored-exponential", em.CensoredExponential(), _TIMES, real_valued=True, rescale=_scale_interval,
          n_scaled=_observed(_TIMES)),
+    Case("negative-binomial", em.NegativeBinomial(), _RNG.negative_binomial(2, 0.3, (40, 1)).astype(float)),
+    Case("random-intercept", em.RandomIntercept(), _GROUPED, real_valued=True, rescale=_scale_response,
+         n_scaled=1),
     Case("zero-inflated-poisson", em.ZeroInflatedPoisson(), _ZEROS),
     Case("zero-inflated-poisson-constant", em.ZeroInflatedPoisson((0, 1), ()), _ZEROS),
     Case("zero-inflated-poisson-intercepts", em.ZeroInflatedPoisson(), _ZEROS[:, -1:]),
     Case("zero-inflated-poisson-holes", em.ZeroInflatedPoisson((0,), (0,)), _without_responses(_ZEROS)),
+    Case("hmm-exponential", em.HMM(em.Exponential(), 2), _WAITS, relabels=True, rows_add=False),
+    Case("hmm-regressions", em.HMM(em.LinearRegression(), 2), _without_responses(_PLANES), relabels=True,
+         rows_add=False),
+    Case("hmm-student-t", em.HMM(em.StudentT(4), 2), _HEAVY, relabels=True, rows_add=False, closed_form=False),
 ]  # fmt: skip
