@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from emcore.data import as_matrix
-from emcore.numerics import log_sum_exp_rows, normalize_log_rows
+from emcore.numerics import expectation_rows, log_sum_exp_rows, normalize_log_rows
 from emcore.parameters import Constraint, by_name
 from emcore.posteriors import CategoricalPosterior
 
@@ -154,8 +154,7 @@ class AbstractDiscreteLatent(ABC):
 
     def expected_log_joint(self, params: Any, x: Any, q: CategoricalPosterior) -> np.ndarray:
         """Σ_k q_ik log p(x_i, z = k; θ) (n,); a q of 0 wipes out log 0."""
-        log_joint = self.log_joint(params, self.check(x))
-        return np.where(q.probs > 0, q.probs * log_joint, 0.0).sum(axis=1)
+        return expectation_rows(q.probs, self.log_joint(params, self.check(x)))
 
     def params_from_responsibilities(self, x: np.ndarray, responsibilities: np.ndarray, weight: Any = None) -> Any:
         """One M-step from given responsibilities (n, k)."""

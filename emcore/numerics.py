@@ -90,6 +90,11 @@ def row_blocks(n_rows: int, size: int) -> Iterator[slice]:
         yield slice(start, min(start + size, n_rows))
 
 
+def expectation_rows(q: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Σ_k q_ik · values_ik (n,), where a q of 0 wipes out any value, log 0 included."""
+    return np.multiply(q, values, out=np.zeros(np.broadcast_shapes(q.shape, values.shape)), where=q > 0).sum(axis=1)
+
+
 def total(rows: np.ndarray, weight: np.ndarray | None) -> float:
     """Σ_i weight_i · rows_i; a row of weight 0 counts as nothing even where its value is -inf."""
     if weight is None:

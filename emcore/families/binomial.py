@@ -18,6 +18,8 @@ from emcore.families.base import as_field, check_range, ratio_or_keep, standardi
 from emcore.numerics import log_for_counts, restore_log_zero
 from emcore.parameters import Constraint, UnitInterval
 
+_EDGE = 1e-12
+
 
 class BinomialParams(NamedTuple):
     """Success probabilities of the components."""
@@ -86,11 +88,14 @@ class Binomial:
         return BinomialStats(responsibilities.T @ np.where(seen, x, 0.0), trials)
 
     def mle(self, stats: BinomialStats, params: Any) -> BinomialParams:
-        """probs = (successes + a) / (trials + a + b)."""
+        """probs = (successes + a) / (trials + a + b), kept 1e-12 away from 0 and 1: the maximiser in that box.
+
+        A start in which a component has only ones, or none, would otherwise hold it there for ever.
+        """
         a, b = self.prior
         previous = None if params is None else params.probs
         probs = ratio_or_keep(stats.successes + a, stats.trials + a + b, previous)
-        return BinomialParams(np.clip(probs, 0.0, 1.0))
+        return BinomialParams(np.clip(probs, _EDGE, 1.0 - _EDGE))
 
     def log_prior(self, params: Any) -> float:
         """Σ a log p + b log(1 - p)."""

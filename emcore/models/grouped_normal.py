@@ -23,7 +23,7 @@ from emcore.families.base import as_field, check_range
 from emcore.initialise import starting_responsibilities
 from emcore.models.checks import check_method, named_fields, simplex_field
 from emcore.models.truncated import TruncatedNormalPosterior, truncated_normal
-from emcore.numerics import LOG_2PI, DegenerateError, log_or_minus_inf, normalize_log_rows
+from emcore.numerics import LOG_2PI, DegenerateError, log_or_minus_inf, normalize_log_rows, total
 from emcore.parameters import Constraint, Positive, Real, Simplex
 
 
@@ -242,6 +242,10 @@ class GroupedNormal:
     def constraints(self, params: Any) -> Mapping[str, Constraint]:
         """The set that each field lives in."""
         return {"weights": Simplex(), "means": Real(), "scales": Positive()}
+
+    def n_observations(self, x: Any, weight: np.ndarray | None = None) -> float:
+        """Individuals counted: n of the BIC, not the number of tables."""
+        return total(self.check(x).sum(axis=1), weight)
 
     def n_params(self, params: Any) -> int:
         """3 k - 1."""

@@ -22,7 +22,7 @@ from emcore.families.base import as_field, check_range
 from emcore.families.binomial import check_pseudo
 from emcore.models.checks import check_method, named_fields, simplex_field
 from emcore.models.polynomials import monomials
-from emcore.numerics import log_for_counts, restore_log_zero
+from emcore.numerics import log_for_counts, restore_log_zero, total
 from emcore.parameters import Constraint, Simplex, UnitInterval
 from emcore.trees import joined
 
@@ -286,6 +286,10 @@ class MergedMultinomial:
     def constraints(self, params: Any) -> Mapping[str, Constraint]:
         """An interval for a single probability, else a simplex."""
         return {name: UnitInterval() if len(symbols) == 1 else Simplex() for name, symbols in self.groups}
+
+    def n_observations(self, x: Any, weight: np.ndarray | None = None) -> float:
+        """Individuals counted: n of the BIC, not the number of tables."""
+        return total(self.check(x).sum(axis=1), weight)
 
     def n_params(self, params: Any) -> int:
         """Names less one for every group; 1 for a single probability."""
