@@ -16,8 +16,8 @@ import numpy as np
 
 from emcore.divergence import excess
 from emcore.families.regression import positive_field
-from emcore.models.checks import named_fields
-from emcore.models.continuous import AbstractContinuousLatent, starting_weights
+from emcore.models.checks import check_method, named_fields
+from emcore.models.continuous import AbstractContinuousLatent
 from emcore.models.intervals import as_intervals, guess
 from emcore.models.truncated import Cut, moments, small_kl
 from emcore.parameters import Constraint, Positive
@@ -164,9 +164,12 @@ class CensoredExponential(AbstractContinuousLatent):
         return CensoredExponentialParams(np.asarray(stats.rows / stats.time))
 
     def initial_params(self, x: np.ndarray, method: str, rng: np.random.Generator, weight: Any = None) -> Any:
-        """Rows over time, both under random weights, with open intervals at their lower and others at their middle."""
-        weights = starting_weights(method, len(x), rng, weight)
-        return CensoredExponentialParams(np.asarray(weights.sum() / (weights @ guess(x))))
+        """Rows over time, with open intervals at their lower end and others at their middle.
+
+        The log-likelihood is concave in the rate, so all named methods are one.
+        """
+        check_method(method)
+        return CensoredExponentialParams(np.asarray(1.0 / np.average(guess(x), weights=weight)))
 
     def check_params(self, params: Any, x: np.ndarray) -> CensoredExponentialParams:
         """rates () > 0."""

@@ -17,8 +17,8 @@ import numpy as np
 from emcore.families.base import as_field
 from emcore.families.crossproducts import PlaneStats, least_squares, plane_stats
 from emcore.families.regression import fitted, positive_field, refuse_exact_fit, refuse_unfit
-from emcore.models.checks import named_fields
-from emcore.models.continuous import AbstractContinuousLatent, starting_weights
+from emcore.models.checks import check_method, named_fields
+from emcore.models.continuous import AbstractContinuousLatent
 from emcore.models.intervals import as_intervals, guess
 from emcore.models.truncated import TruncatedNormalPosterior, truncated_normal
 from emcore.parameters import Constraint, Positive, Real
@@ -119,8 +119,12 @@ class CensoredRegression(AbstractContinuousLatent):
         return CensoredRegressionParams(coefficients[0], np.sqrt(variances[0]))
 
     def initial_params(self, x: np.ndarray, method: str, rng: np.random.Generator, weight: Any = None) -> Any:
-        """Least squares on the ends or middles of the intervals, under random weights on the rows."""
-        weights = starting_weights(method, len(x), rng, weight)
+        """Least squares on the ends or middles of the intervals.
+
+        The likelihood has one maximum (Burridge 1981, J. R. Statist. Soc. B 43, 41-45), so all named methods are one.
+        """
+        check_method(method)
+        weights = np.ones(len(x)) if weight is None else weight
         rows = np.column_stack([x[:, :-2], guess(x)])
         planes = plane_stats(rows, weights[:, None], intercept=self.intercept)
         return self.m_step(CensoredRegressionStats(planes, np.zeros(())), None)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from emcore.initialise import METHODS
+from emcore.models.checks import check_method
 
 
 class AbstractContinuousLatent(ABC):
@@ -41,7 +41,6 @@ def starting_weights(method: str, n: int, rng: np.random.Generator, weight: np.n
     Without components the named methods of `initialise` all mean this (the Bayesian bootstrap, Rubin 1981), so that
     restarts differ. ValueError for another name.
     """
-    if method not in METHODS:
-        raise ValueError(f"init must be one of {', '.join(map(repr, METHODS))} or a params tuple, not {method!r}")
+    check_method(method)
     draws = rng.standard_exponential(n)
     return draws if weight is None else draws * weight

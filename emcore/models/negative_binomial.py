@@ -19,12 +19,10 @@ from scipy.special import gammaln, xlogy
 from emcore.data import as_matrix, check_counts, check_n_features
 from emcore.families.gamma import GammaPosterior, best_shape, log_density_of_mean_one
 from emcore.families.regression import positive_field
-from emcore.models.checks import named_fields
-from emcore.models.continuous import AbstractContinuousLatent, starting_weights
+from emcore.models.checks import check_method, named_fields
+from emcore.models.continuous import AbstractContinuousLatent
 from emcore.numerics import DegenerateError
 from emcore.parameters import Constraint, Fixed, Positive
-
-_STARTING_SHAPES = (0.3, 10.0)
 
 
 class NegativeBinomialParams(NamedTuple):
@@ -113,13 +111,12 @@ class NegativeBinomial(AbstractContinuousLatent):
         return NegativeBinomialParams(np.asarray(stats.events / stats.exposure), np.array(shape))
 
     def initial_params(self, x: np.ndarray, method: str, rng: np.random.Generator, weight: Any = None) -> Any:
-        """The mean count, and a shape between 0.3 and 10."""
-        starting_weights(method, len(x), rng, weight)  # refuses a name that is none
-        low, high = np.log(np.clip(_STARTING_SHAPES, *self.shape_bounds))
+        """The mean count, and a shape of 1; the likelihood has one maximum, so all named methods are one."""
+        check_method(method)
         mean = np.average(x[:, 0], weights=weight)
         if not mean > 0:
             raise ValueError("every count with a weight is 0: the likelihood is highest at a mean of 0")
-        return NegativeBinomialParams(np.asarray(mean), np.asarray(np.exp(rng.uniform(low, high))))
+        return NegativeBinomialParams(np.asarray(mean), np.clip(1.0, *self.shape_bounds))
 
     def check_params(self, params: Any, x: np.ndarray) -> NegativeBinomialParams:
         """means () > 0, and shapes () within their bounds."""

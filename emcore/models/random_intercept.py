@@ -21,7 +21,7 @@ from emcore.families.crossproducts import PlaneStats, least_squares, plane_stats
 from emcore.families.regression import fitted, positive_field, refuse_exact_fit, refuse_unfit
 from emcore.models.checks import named_fields
 from emcore.models.continuous import AbstractContinuousLatent, starting_weights
-from emcore.numerics import LOG_2PI
+from emcore.numerics import LOG_2PI, total
 from emcore.parameters import Constraint, Positive, Real
 from emcore.posteriors import GaussianPosterior
 
@@ -179,6 +179,10 @@ class RandomIntercept(AbstractContinuousLatent):
     def n_params(self, params: Any) -> int:
         """Coefficients and two scales."""
         return len(params.coefficients) + 2
+
+    def n_observations(self, x: Any, weight: np.ndarray | None = None) -> float:
+        """Rows of the table: n of the BIC."""
+        return total(self.check(x).sizes(), weight)
 
     def sample(self, params: Any, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """A long table of n groups of five rows with standard normal predictors, and the intercepts u (n,)."""
