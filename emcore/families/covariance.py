@@ -1,7 +1,8 @@
-"""The four shapes of a Gaussian's covariance, each a final class with the same seven operations.
+"""The four shapes of a Gaussian's covariance, each a final class with the same eight operations.
 
 A scatter is Σ_i r_ik (x_i - μ_k)(x_i - μ_k)ᵀ reduced to what the shape keeps. Axes: k components, d features.
-`count` is per cell (k, d): with missing cells each column has its own.
+`count` is per cell (k, d): with missing cells each column has its own. Rows x are (n, d), or (k, n, d) where each
+component completes them in its own way.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,11 @@ class Covariance(Protocol):
         ...
 
     def scatter(self, x: np.ndarray, r: np.ndarray, means: np.ndarray) -> np.ndarray:
-        """Weighted scatter about `means` (k, d) of rows x (n, d) under responsibilities r (n, k)."""
+        """Weighted scatter about `means` (k, d) of rows x under responsibilities r (n, k)."""
+        ...
+
+    def collect(self, scatters: np.ndarray) -> np.ndarray:
+        """The scatter of this shape from one matrix for every component (k, d, d)."""
         ...
 
     def outer(self, shift: np.ndarray, factor: np.ndarray) -> np.ndarray:
@@ -58,8 +63,12 @@ class Full:
 
     def scatter(self, x: np.ndarray, r: np.ndarray, means: np.ndarray) -> np.ndarray:
         """(k, d, d)."""
-        residuals = x[None] - means[:, None]
+        residuals = x - means[:, None]
         return np.swapaxes(residuals * r.T[:, :, None], 1, 2) @ residuals
+
+    def collect(self, scatters: np.ndarray) -> np.ndarray:
+        """As they are."""
+        return scatters
 
     def outer(self, shift: np.ndarray, factor: np.ndarray) -> np.ndarray:
         """(k, d, d)."""
@@ -94,6 +103,10 @@ class Tied:
         """(d, d), summed over components."""
         return Full().scatter(x, r, means).sum(axis=0)
 
+    def collect(self, scatters: np.ndarray) -> np.ndarray:
+        """Summed over components."""
+        return scatters.sum(axis=0)
+
     def outer(self, shift: np.ndarray, factor: np.ndarray) -> np.ndarray:
         """(d, d), summed over components."""
         return (factor * shift).T @ shift
@@ -125,8 +138,12 @@ class Diag:
 
     def scatter(self, x: np.ndarray, r: np.ndarray, means: np.ndarray) -> np.ndarray:
         """(k, d); missing cells add nothing."""
-        residuals = x[None] - means[:, None]
+        residuals = x - means[:, None]
         return np.einsum("nk,knd->kd", r, np.nan_to_num(residuals * residuals, copy=False))
+
+    def collect(self, scatters: np.ndarray) -> np.ndarray:
+        """The diagonals."""
+        return np.diagonal(scatters, axis1=1, axis2=2)
 
     def outer(self, shift: np.ndarray, factor: np.ndarray) -> np.ndarray:
         """(k, d)."""
@@ -160,6 +177,10 @@ class Spherical:
     def scatter(self, x: np.ndarray, r: np.ndarray, means: np.ndarray) -> np.ndarray:
         """(k,), summed over features."""
         return Diag().scatter(x, r, means).sum(axis=1)
+
+    def collect(self, scatters: np.ndarray) -> np.ndarray:
+        """The traces."""
+        return np.trace(scatters, axis1=1, axis2=2)
 
     def outer(self, shift: np.ndarray, factor: np.ndarray) -> np.ndarray:
         """(k,), summed over features."""
@@ -195,13 +216,20 @@ class Precision:
 def refuse_collapse(dense: np.ndarray, pooled_variances: np.ndarray) -> None:
     """DegenerateError where a component is narrower than 1e-8 of the spread of all rows in some direction.
 
-    `pooled_variances` (d,) are those of all rows, so the test does not depend on units.
+    Or than 1e-7 of its own width: below that a matrix's smallest eigenvalue is rounding, and an iteration that should
+    shrink it further would stall there. `pooled_variances` (d,) are those of all rows: units do not matter.
     """
     scale = np.sqrt(np.where(pooled_variances > 0, pooled_variances, 1.0))
     relative = dense / (scale[:, None] * scale)
-    smallest = np.linalg.eigvalsh(relative)[:, 0] if np.isfinite(relative).all() else np.zeros(1)
-    if (smallest < 1e-16).any():
+    values = np.linalg.eigvalsh(relative) if np.isfinite(relative).all() else np.zeros((1, 1))
+    collapsed = values[:, 0] < np.maximum(1e-16, 1e-14 * values[:, -1])
+    if collapsed.any():
         raise DegenerateError(
-            f"component {int(np.argmin(smallest))} has collapsed: its covariance is singular beside the spread of "
+            f"component {int(np.argmax(collapsed))} has collapsed: its covariance is singular beside the spread of "
             "the data, and the likelihood grows without bound as it shrinks"
         )
+
+
+def constant_columns(x: np.ndarray) -> np.ndarray:
+    """True (d,) for columns whose seen cells are all equal, beside their size."""
+    return np.nanmax(x, axis=0) - np.nanmin(x, axis=0) <= 1e-13 * np.nanmax(np.abs(x), axis=0)

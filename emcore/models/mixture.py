@@ -15,9 +15,19 @@ import numpy as np
 from scipy.special import xlogy
 
 from emcore.families.base import Family, as_field, check_range
+from emcore.families.missing import (
+    CompletesCells,
+    LabelsAndCells,
+    MissingCells,
+    available_cells,
+    condition,
+    expected_log_prob,
+    expected_log_prob_of_seen,
+    prior_of_cells,
+)
 from emcore.initialise import soften, starting_responsibilities
 from emcore.model import AbstractDiscreteLatent
-from emcore.numerics import DegenerateError, log_or_minus_inf
+from emcore.numerics import DegenerateError, expectation_rows, log_or_minus_inf, normalize_log_rows
 from emcore.parameters import Constraint, Fixed, Simplex
 from emcore.posteriors import CategoricalPosterior
 from emcore.trees import joined
@@ -35,6 +45,10 @@ class Mixture(AbstractDiscreteLatent):
     """A mixture of `n_components` of `family`; params have `weights` (k,) and the family's fields.
 
     `weight_prior` counts that many pseudo-rows in every component; `fixed_weights` holds the weights still.
+
+    Missing cells (NaN) are marginalised where the family knows how. Under full and tied Gaussians they are latent
+    beside z, and the posterior is a `LabelsAndCells`; a start from labels or responsibilities first fills them at the
+    mean and variance of what their component has seen of the column.
 
     >>> import numpy as np, emcore as em
     >>> model = em.Mixture(em.Poisson(), 2)
@@ -62,7 +76,11 @@ class Mixture(AbstractDiscreteLatent):
 
     def check(self, x: Any) -> np.ndarray:
         """x as the family reads it."""
-        return self.family.check(x)
+        return self.family.check_incomplete(x) if isinstance(self.family, CompletesCells) else self.family.check(x)
+
+    def _completing(self, x: np.ndarray) -> CompletesCells | None:
+        """The family where missing cells of x are latent beside z; None otherwise."""
+        return self.family if isinstance(self.family, CompletesCells) and self.family.completes(x) else None
 
     def resolve(self, x: np.ndarray) -> Self:
         """The mixture with its family resolved; ValueError where there are fewer rows than components."""
@@ -79,23 +97,62 @@ class Mixture(AbstractDiscreteLatent):
 
     def log_joint(self, params: Any, x: Any) -> np.ndarray:
         """log weights_k + log p(x_i | θ_k) (n, k)."""
-        return log_or_minus_inf(params.weights) + self.family.log_prob(params, self.family.check(x))
+        return log_or_minus_inf(params.weights) + self.family.log_prob(params, self.check(x))
 
-    def latent_prior(self, params: Any, x: Any) -> CategoricalPosterior:
-        """p(z) for every row: the weights (n, k)."""
-        return CategoricalPosterior(np.broadcast_to(params.weights, (len(x), self.n_components)))
+    def infer(self, params: Any, x: Any) -> tuple[Any, np.ndarray]:
+        """The posterior p(z, x_miss | x_i) and log p(x_i) (n,), from one evaluation of the densities."""
+        x = self.check(x)
+        family = self._completing(x)
+        if family is None:
+            log_prob, cells = self.family.log_prob(params, x), None
+        else:
+            by_component, cells = condition(*family.moments(params), x)
+            log_prob = by_component.T
+        log_joint = log_or_minus_inf(params.weights) + log_prob
+        probs, log_likelihood = normalize_log_rows(log_joint)
+        return _posterior(probs, log_joint - log_likelihood[:, None], cells), log_likelihood
 
-    def expected_log_conditional(self, params: Any, x: Any, q: CategoricalPosterior) -> np.ndarray:
-        """E_q log p(x_i | z) (n,)."""
-        log_prob = self.family.log_prob(params, self.family.check(x))
-        return np.where(q.probs > 0, q.probs * log_prob, 0.0).sum(axis=1)
+    def expected_log_joint(self, params: Any, x: Any, q: Any) -> np.ndarray:
+        """E_q log p(x_i, z, x_miss; θ) (n,); a q of 0 wipes out log 0."""
+        x = self.check(x)
+        family = self._completing(x)
+        if family is not None and isinstance(q, LabelsAndCells):
+            expected = expected_log_prob(*family.moments(params), q.cells).T
+        else:
+            expected = self.family.log_prob(params, x)
+        return expectation_rows(q.probs, log_or_minus_inf(params.weights) + expected)
 
-    def suff_stats(self, x: Any, q: CategoricalPosterior, weight: np.ndarray | None = None) -> MixtureStats:
+    def latent_prior(self, params: Any, x: Any) -> CategoricalPosterior | LabelsAndCells:
+        """p(z) for every row: the weights (n, k); and p(x_miss | z) where missing cells are latent."""
+        x = self.check(x)
+        family = self._completing(x)
+        cells = None if family is None else prior_of_cells(*family.moments(params), x)
+        return _posterior(np.broadcast_to(params.weights, (len(x), self.n_components)), None, cells)
+
+    def expected_log_conditional(self, params: Any, x: Any, q: Any) -> np.ndarray:
+        """E_q log p(x_i | z) (n,); of the seen cells given z and the missing ones where those are latent."""
+        x = self.check(x)
+        family = self._completing(x)
+        if family is not None and isinstance(q, LabelsAndCells):
+            return expectation_rows(q.probs, expected_log_prob_of_seen(*family.moments(params), q.cells).T)
+        return expectation_rows(q.probs, self.family.log_prob(params, x))
+
+    def suff_stats(self, x: Any, q: Any, weight: np.ndarray | None = None) -> MixtureStats:
         """Expected counts (k,) and the family's statistics under q."""
+        x = self.check(x)
         responsibilities = q.probs if weight is None else q.probs * weight[:, None]
-        return MixtureStats(
-            responsibilities.sum(axis=0), self.family.suff_stats(self.family.check(x), responsibilities)
-        )
+        family = self._completing(x)
+        if family is not None and isinstance(q, LabelsAndCells):
+            stats = family.completed_stats(q.cells, responsibilities)
+        else:
+            stats = self.family.suff_stats(x, responsibilities)
+        return MixtureStats(responsibilities.sum(axis=0), stats)
+
+    def params_from_responsibilities(self, x: np.ndarray, responsibilities: np.ndarray, weight: Any = None) -> Any:
+        """One M-step from given responsibilities (n, k); missing cells as the class says."""
+        weighted = responsibilities if weight is None else responsibilities * weight[:, None]
+        cells = None if self._completing(x) is None else available_cells(x, weighted)
+        return self.m_step(self.suff_stats(x, _posterior(responsibilities, None, cells), weight), None)
 
     def m_step(self, stats: MixtureStats, params: Any) -> Any:
         """weights = (counts + c) / (n + k·c), and the family's estimates."""
@@ -164,3 +221,9 @@ class Mixture(AbstractDiscreteLatent):
     def relabel(self, params: Any, order: Any) -> Any:
         """The same mixture with components in another order."""
         return self.make_params(params.weights[order], self.family.select(params, order))
+
+
+def _posterior(
+    probs: np.ndarray, log_probs: np.ndarray | None, cells: MissingCells | None
+) -> CategoricalPosterior | LabelsAndCells:
+    return CategoricalPosterior(probs, log_probs) if cells is None else LabelsAndCells(probs, log_probs, cells)
