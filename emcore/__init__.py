@@ -13,8 +13,10 @@ from emcore.families.poisson import Poisson
 from emcore.model import AbstractDiscreteLatent, Model
 from emcore.models.binary_factors import BinaryFactors
 from emcore.models.dawid_skene import DawidSkene
+from emcore.models.factor_analysis import PPCA, FactorAnalysis, rows_with_moments
 from emcore.models.grouped_normal import GroupedNormal
 from emcore.models.merged_multinomial import MergedMultinomial
+from emcore.models.missing_normal import MissingNormal
 from emcore.models.mixture import Mixture
 from emcore.models.truncated_poisson import ZeroTruncatedPoisson
 from emcore.numerics import DegenerateError
@@ -25,6 +27,7 @@ from emcore.trace import HalfStep, Trace, steps
 from emcore.trees import add_stats
 
 __all__ = [
+    "PPCA",
     "AbstractDiscreteLatent",
     "Bernoulli",
     "BinaryFactors",
@@ -34,12 +37,14 @@ __all__ = [
     "DawidSkene",
     "DegenerateError",
     "ElboForms",
+    "FactorAnalysis",
     "Fit",
     "FraleyRaftery",
     "Gaussian",
     "GroupedNormal",
     "HalfStep",
     "MergedMultinomial",
+    "MissingNormal",
     "Mixture",
     "Model",
     "NormalInverseWishart",
@@ -58,5 +63,6 @@ __all__ = [
     "genetics",
     "hard",
     "kl",
+    "rows_with_moments",
     "steps",
 ]
