@@ -5,7 +5,8 @@ x_i | u_i, z_i = k  ~  N(means_k, covariances_k / u_i)
 log p(x_i | k)      =  log t_df(x_i; means_k, covariances_k), with u integrated out
 The bound that a structure climbs is that of z alone, u being integrated out. So the M-step is itself one step of EM
 for u: at the present params E u = (df + d)/(df + δ), δ the squared Mahalanobis distance; rows count E u in means and
-scatter, and 1 in the divisor.
+scatter, and 1 in the divisor. Missing cells are completed as in a normal row: given u they are normal (Liu & Rubin
+1995, Statist. Sinica 5, 19-39).
 Reference: Lange, Little & Taylor (1989), J. Amer. Statist. Assoc. 84, 881-896; Peel & McLachlan (2000), Stat. Comput.
 10, 339-348.
 """
@@ -22,7 +23,8 @@ from emcore.families.base import standardised
 from emcore.families.covariance import Precision, refuse_collapse
 from emcore.families.crossproducts import CrossProducts, cross_products
 from emcore.families.gaussian import FraleyRaftery, Gaussian, NormalInverseWishart
-from emcore.numerics import LOG_2PI, DegenerateError
+from emcore.families.missing import available_cells, condition, has_holes
+from emcore.numerics import LOG_2PI, DegenerateError, log_det_from_cholesky
 from emcore.parameters import Constraint
 
 
@@ -50,8 +52,8 @@ class StudentT:
 
     The field `covariances` holds *scale matrices* Σ, not covariances: x has covariance df/(df - 2) · Σ, and none where
     df ≤ 2. As df grows the family becomes `Gaussian("full")`; df = 1 is the Cauchy distribution. `prior` is that of
-    `Gaussian("full", prior=...)`, on locations and scale matrices. Missing cells are refused. An M-step climbs without
-    reaching the top (generalised EM): it needs the likelihood's own iterations to converge.
+    `Gaussian("full", prior=...)`, on locations and scale matrices. Missing cells (NaN) are marginalised exactly. An
+    M-step climbs without reaching the top (generalised EM), being one step of an iteration of its own.
     """
 
     df: float
@@ -69,29 +71,35 @@ class StudentT:
         return Gaussian("full", self.prior)
 
     def check(self, x: Any) -> np.ndarray:
-        """x as float64 (n, d) without missing cells."""
-        return as_matrix(x)
+        """x as float64 (n, d), NaN where a cell is missing."""
+        return as_matrix(x, allow_missing=True)
 
     def resolve(self, x: np.ndarray, n_components: int) -> Self:
         """The family with its prior scaled from the data; ValueError where x cannot carry a scale matrix."""
         return replace(self, prior=self._normal.resolve(x, n_components).prior)
 
     def _distances(self, params: Any, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Squared Mahalanobis distances δ (n, k) and log |Σ_k| (k,)."""
+        """δ (n, k) and log |Σ| ((n, k) or (k,)) of the cells seen."""
         check_n_features(x, params.means.shape[1])
         precision = Precision(params.covariances)
-        return precision.squared_distances(x, params.means).T, precision.log_det
+        if not has_holes(x):
+            return precision.squared_distances(x, params.means).T, precision.log_det
+        log_normal, cells = condition(params.means, params.covariances, x)
+        log_det = (precision.log_det[:, None] - log_det_from_cholesky(cells.factors)[:, cells.pattern]).T
+        n_seen = (~np.isnan(x)).sum(axis=1)[:, None]
+        return np.maximum(-2.0 * log_normal.T - n_seen * LOG_2PI - log_det, 0.0), log_det
 
     def log_prob(self, params: Any, x: np.ndarray) -> np.ndarray:
-        """log t_df(x_i; means_k, covariances_k) (n, k)."""
+        """log t_df of the cells seen (n, k); a marginal of a t has the same df."""
         distances, log_det = self._distances(params, x)
-        half, d = 0.5 * self.df, x.shape[1]
-        constant = gammaln(half + 0.5 * d) - gammaln(half) - 0.5 * d * (np.log(half) + LOG_2PI)
-        return constant - 0.5 * log_det - (half + 0.5 * d) * np.log1p(distances / self.df)
+        half, seen = 0.5 * self.df, 0.5 * (~np.isnan(x)).sum(axis=1)[:, None]
+        constant = gammaln(half + seen) - gammaln(half) - seen * (np.log(half) + LOG_2PI)
+        return constant - 0.5 * log_det - (half + seen) * np.log1p(distances / self.df)
 
     def expected_precisions(self, params: Any, x: np.ndarray) -> np.ndarray:
         """E[u_i | x_i, z_i = k] (n, k): near 0 for an outlying row, at most 1 + d/df."""
-        return (self.df + x.shape[1]) / (self.df + self._distances(params, x)[0])
+        n_seen = (~np.isnan(x)).sum(axis=1)[:, None]
+        return (self.df + n_seen) / (self.df + self._distances(params, x)[0])
 
     def suff_stats(self, x: np.ndarray, responsibilities: np.ndarray) -> WeightedRows:
         """The rows with their responsibilities."""
@@ -108,7 +116,7 @@ class StudentT:
         empty = ~(rows > 0)
         if empty.any():
             raise DegenerateError(f"component {int(np.flatnonzero(empty)[0])} has lost all its rows")
-        cross = cross_products(x, weights if params is None else weights * self.expected_precisions(params, x))
+        cross = self._weighted_moments(x, weights, params)
         spread = cross.pooled_variances()
         if prior is not None:
             cross = cross.merge(_pseudo_rows(prior, len(rows)))
@@ -116,6 +124,18 @@ class StudentT:
         scales = cross.scatter / rows[:, None, None]
         refuse_collapse(scales, spread)
         return StudentTParams(cross.mean, scales)
+
+    def _weighted_moments(self, x: np.ndarray, weights: np.ndarray, params: Any) -> CrossProducts:
+        """Moments of rows weighted by responsibility · E u; missing cells at their expectation, with their spread."""
+        precisions = 1.0 if params is None else self.expected_precisions(params, x)
+        if not has_holes(x):
+            return cross_products(x, weights * precisions)
+        cells = available_cells(x, weights) if params is None else condition(params.means, params.covariances, x)[1]
+        cross = cross_products(cells.completed, weights * precisions)
+        # given u the missing cells have covariance C/u, which u cancels: it counts by responsibility alone
+        rows = np.stack([np.bincount(cells.pattern, column, len(cells.seen)) for column in weights.T])
+        spread = np.einsum("kp,kpij,kplj->kil", rows, cells.spread, cells.spread)
+        return cross._replace(scatter=cross.scatter + spread)
 
     def _scaled_prior(self) -> NormalInverseWishart | None:
         if isinstance(self.prior, NormalInverseWishart) or self.prior is None:

@@ -116,7 +116,7 @@ class CensoredRegression(AbstractContinuousLatent):
         rows = stats.planes.cross.weight
         variances = (squares + stats.spread) / rows
         refuse_exact_fit(variances, stats.planes.response_variance() + float(stats.spread / rows[0]))
-        return CensoredRegressionParams(coefficients[0], np.sqrt(variances[0]))
+        return CensoredRegressionParams(coefficients[0], np.asarray(np.sqrt(variances[0])))
 
     def initial_params(self, x: np.ndarray, method: str, rng: np.random.Generator, weight: Any = None) -> Any:
         """Least squares on the ends or middles of the intervals.

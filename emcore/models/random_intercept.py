@@ -156,13 +156,13 @@ class RandomIntercept(AbstractContinuousLatent):
         refuse_exact_fit(variances, stats.planes.response_variance())
         scale, between = np.sqrt(variances[0]), coefficients[0, -1]
         between = between if abs(between) > _NOTHING * scale else 0.0
-        return RandomInterceptParams(coefficients[0, :-1], scale, np.asarray(between))
+        return RandomInterceptParams(coefficients[0, :-1], np.asarray(scale), np.asarray(between))
 
     def initial_params(self, x: Any, method: str, rng: np.random.Generator, weight: Any = None) -> Any:
         """Least squares under random weights on the groups, its mean square shared evenly between the two scales."""
         weights = starting_weights(method, len(x), rng, weight)[x.group]
         coefficients, squares = least_squares(plane_stats(x.rows, weights[:, None], intercept=True), intercept=True)
-        scale = np.sqrt(0.5 * squares[0] / weights.sum())
+        scale = np.asarray(np.sqrt(0.5 * squares[0] / weights.sum()))
         return RandomInterceptParams(coefficients[0], scale, scale)
 
     def check_params(self, params: Any, x: Any) -> RandomInterceptParams:

@@ -127,7 +127,7 @@ class TRegression(AbstractContinuousLatent):
         if df is None:
             low, high = self.df_bounds
             df = 2.0 * best_shape(float(stats.log_precision / stats.rows), 0.5 * low, 0.5 * high)
-        return TRegressionParams(coefficients[0], np.sqrt(variances[0]), np.array(df, dtype=float))
+        return TRegressionParams(coefficients[0], np.asarray(np.sqrt(variances[0])), np.array(df, dtype=float))
 
     def initial_params(self, x: np.ndarray, method: str, rng: np.random.Generator, weight: Any = None) -> Any:
         """Least squares under random weights on the rows; a df to be estimated starts between 1 and 20."""
@@ -137,7 +137,7 @@ class TRegression(AbstractContinuousLatent):
         low, high = np.clip(_STARTING_DF, *self.df_bounds)
         df = np.exp(rng.uniform(np.log(low), np.log(high))) if self.df is None else float(self.df)
         refuse_exact_fit(squares / weights.sum(), planes.response_variance())
-        return TRegressionParams(coefficients[0], np.sqrt(squares[0] / weights.sum()), np.array(df))
+        return TRegressionParams(coefficients[0], np.asarray(np.sqrt(squares[0] / weights.sum())), np.array(df))
 
     def check_params(self, params: Any, x: np.ndarray) -> TRegressionParams:
         """coefficients (p + 1,), scales () > 0 and df () within its bounds; a fixed df need not be given."""

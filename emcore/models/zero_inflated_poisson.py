@@ -21,6 +21,7 @@ from emcore.families.regression import fitted, refuse_collinear, refuse_missing_
 from emcore.model import AbstractDiscreteLatent
 from emcore.models.checks import check_method, named_fields
 from emcore.models.glm import LOG, LOGIT, fit_glm, softplus
+from emcore.numerics import expectation_rows
 from emcore.parameters import Constraint, Real
 from emcore.posteriors import CategoricalPosterior
 
@@ -115,25 +116,20 @@ class ZeroInflatedPoisson(AbstractDiscreteLatent):
         counts = np.where(seen, y, 0.0)
         return np.where(seen, counts * log_rates - np.exp(log_rates) - gammaln(counts + 1.0), 0.0)
 
+    def _log_prob(self, log_rates: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """log p(y_i | z) (n, 2): a structural zero cannot have a count above 0."""
+        return np.column_stack([self._log_poisson(log_rates, y), np.where(y > 0, -np.inf, 0.0)])
+
     def log_joint(self, params: Any, x: Any) -> np.ndarray:
-        """log p(y_i, z) (n, 2); a structural zero cannot have a count above 0."""
+        """log p(y_i, z) (n, 2)."""
         x = self.check(x)
         log_rates, logits = self._lines(params, x)
-        structural = np.where(x[:, -1] > 0, -np.inf, -softplus(-logits))
-        return np.column_stack([self._log_poisson(log_rates, x[:, -1]) - softplus(logits), structural])
-
-    def expected_log_joint(self, params: Any, x: Any, q: CategoricalPosterior) -> np.ndarray:
-        """E_q log p(y_i, z) (n,)."""
-        _, logits = self._lines(params, self.check(x))
-        chances = q.probs[:, 0] * softplus(logits) + q.probs[:, 1] * softplus(-logits)
-        return self.expected_log_conditional(params, x, q) - chances
+        return self._log_prob(log_rates, x[:, -1]) - np.column_stack([softplus(logits), softplus(-logits)])
 
     def expected_log_conditional(self, params: Any, x: Any, q: CategoricalPosterior) -> np.ndarray:
-        """E_q log p(y_i | z) (n,); -inf where q holds a count above 0 for a structural zero."""
+        """E_q log p(y_i | z) (n,)."""
         x = self.check(x)
-        impossible = (x[:, -1] > 0) & (q.probs[:, 1] > 0)
-        poisson = self._log_poisson(self._lines(params, x)[0], x[:, -1])
-        return np.where(impossible, -np.inf, q.probs[:, 0] * poisson)
+        return expectation_rows(q.probs, self._log_prob(self._lines(params, x)[0], x[:, -1]))
 
     def latent_prior(self, params: Any, x: Any) -> CategoricalPosterior:
         """1 - π_i and π_i (n, 2)."""

@@ -70,6 +70,7 @@ _GROUPED = _groups(40)
 _WAITS = np.concatenate([_RNG.exponential(1.0, (25, 2)), _RNG.exponential([8.0, 4.0], (20, 2))])
 _WAITS_WITH_HOLES = np.where(_RNG.random(_WAITS.shape) < 0.15, np.nan, _WAITS)
 _HEAVY = np.concatenate([_RNG.standard_t(3, (30, 2)), [5.0, 2.0] + 0.7 * _RNG.standard_t(3, (25, 2))])
+_HEAVY_WITH_HOLES = np.where(_RNG.random(_HEAVY.shape) < 0.15, np.nan, _HEAVY)
 _ONE_PLANE = np.column_stack([_PLANES[:, :1], 2.0 - _PLANES[:, 0] + _RNG.standard_t(2, len(_PLANES))])
 
 CASES = [
@@ -89,6 +90,7 @@ CASES = [
          real_valued=True, closed_form=False),
     Case("student-t-cauchy", em.Mixture(em.StudentT(1), 1), _HEAVY, relabels=True, real_valued=True,
          closed_form=False),
+    Case("student-t-holes", em.Mixture(em.StudentT(3), 2), _HEAVY_WITH_HOLES, relabels=True, closed_form=False),
     Case("t-regression", em.TRegression(3.0), _ONE_PLANE, real_valued=True, rescale=_scale_response, n_scaled=1),
     Case("t-regression-cauchy", em.TRegression(1, intercept=False), _ONE_PLANE),
     Case("t-regression-df", em.TRegression(), _ONE_PLANE, real_valued=True, rescale=_scale_response, n_scaled=1),
