@@ -8,17 +8,26 @@ from emcore.em import Fit, Run, fit
 from emcore.esteps import exact, hard
 from emcore.families.binomial import Bernoulli, Binomial
 from emcore.families.categorical import Categorical
+from emcore.families.exponential import Exponential
 from emcore.families.gaussian import FraleyRaftery, Gaussian, NormalInverseWishart
 from emcore.families.poisson import Poisson
+from emcore.families.regression import LinearRegression, NormalInverseGamma, RegressionPrior
+from emcore.families.student_t import StudentT
 from emcore.model import AbstractDiscreteLatent, Model
 from emcore.models.binary_factors import BinaryFactors
+from emcore.models.censored_exponential import CensoredExponential
+from emcore.models.censored_regression import CensoredRegression
 from emcore.models.dawid_skene import DawidSkene
 from emcore.models.factor_analysis import PPCA, FactorAnalysis, rows_with_moments
 from emcore.models.grouped_normal import GroupedNormal
 from emcore.models.merged_multinomial import MergedMultinomial
 from emcore.models.missing_normal import MissingNormal
 from emcore.models.mixture import Mixture
+from emcore.models.negative_binomial import NegativeBinomial
+from emcore.models.random_intercept import RandomIntercept
+from emcore.models.t_regression import TRegression
 from emcore.models.truncated_poisson import ZeroTruncatedPoisson
+from emcore.models.zero_inflated_poisson import ZeroInflatedPoisson
 from emcore.numerics import DegenerateError
 from emcore.objective import ElboForms, elbo, elbo_forms, gap, kl
 from emcore.posteriors import CategoricalPosterior
@@ -34,24 +43,35 @@ __all__ = [
     "Binomial",
     "Categorical",
     "CategoricalPosterior",
+    "CensoredExponential",
+    "CensoredRegression",
     "DawidSkene",
     "DegenerateError",
     "ElboForms",
+    "Exponential",
     "FactorAnalysis",
     "Fit",
     "FraleyRaftery",
     "Gaussian",
     "GroupedNormal",
     "HalfStep",
+    "LinearRegression",
     "MergedMultinomial",
     "MissingNormal",
     "Mixture",
     "Model",
+    "NegativeBinomial",
+    "NormalInverseGamma",
     "NormalInverseWishart",
     "Poisson",
+    "RandomIntercept",
+    "RegressionPrior",
     "Run",
     "Status",
+    "StudentT",
+    "TRegression",
     "Trace",
+    "ZeroInflatedPoisson",
     "ZeroTruncatedPoisson",
     "add_stats",
     "datasets",
