@@ -13,6 +13,7 @@ from emcore.families.gaussian import FraleyRaftery, Gaussian, NormalInverseWisha
 from emcore.families.poisson import Poisson
 from emcore.families.regression import LinearRegression, NormalInverseGamma, RegressionPrior
 from emcore.families.student_t import StudentT
+from emcore.landscape import bound_slice, stationary_point
 from emcore.model import AbstractDiscreteLatent, Model
 from emcore.models.binary_factors import BinaryFactors
 from emcore.models.censored_exponential import CensoredExponential
@@ -30,10 +31,13 @@ from emcore.models.truncated_poisson import ZeroTruncatedPoisson
 from emcore.models.zero_inflated_poisson import ZeroInflatedPoisson
 from emcore.numerics import DegenerateError
 from emcore.objective import ElboForms, elbo, elbo_forms, gap, kl
+from emcore.optima import multistart
 from emcore.posteriors import CategoricalPosterior
+from emcore.selection import bootstrap_lrt, select
 from emcore.stopping import Status
 from emcore.trace import HalfStep, Trace, steps
 from emcore.trees import add_stats
+from emcore.uncertainty import rate, standard_errors
 
 __all__ = [
     "PPCA",
@@ -74,6 +78,8 @@ __all__ = [
     "ZeroInflatedPoisson",
     "ZeroTruncatedPoisson",
     "add_stats",
+    "bootstrap_lrt",
+    "bound_slice",
     "datasets",
     "elbo",
     "elbo_forms",
@@ -83,6 +89,11 @@ __all__ = [
     "genetics",
     "hard",
     "kl",
+    "multistart",
+    "rate",
     "rows_with_moments",
+    "select",
+    "standard_errors",
+    "stationary_point",
     "steps",
 ]

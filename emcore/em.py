@@ -91,6 +91,19 @@ class Fit:
         """-2 log p(x) + 2 n_params (Akaike 1974; smaller is better)."""
         return -2.0 * self._evaluated(x)[0] + 2.0 * self.n_params
 
+    def standard_errors(self, x: Any = None, method: str = "hessian") -> Any:
+        """Standard errors of the params, NaN where held (see `uncertainty.standard_errors`), by the data fitted.
+
+        Other rows given as x count once each; the same rows keep the weights of the fit.
+        """
+        from emcore.uncertainty import standard_errors
+
+        model, fitted, weight = self.problem
+        rows = fitted if x is None else model.check(x)
+        if rows is not fitted and not (isinstance(rows, np.ndarray) and np.array_equal(rows, fitted, equal_nan=True)):
+            fitted, weight = rows, None
+        return standard_errors(model, self.params, fitted, weight=weight, method=method)
+
     def _evaluated(self, x: Any) -> tuple[float, float]:
         if x is None:
             return self.log_likelihood, self.n_rows

@@ -22,7 +22,7 @@ BASE = frozenset({"numerics", "data", "trees", "parameters"})
 PROTOCOL = BASE | {"divergence", "posteriors", "model"}
 ALGORITHMS = frozenset(
     {"objective", "em", "trace", "esteps", "stopping", "initialise", "accelerate"}
-    | {"landscape", "uncertainty", "select", "stream"}
+    | {"curvature", "landscape", "optima", "uncertainty", "selection", "stream"}
 )
 MODELS = frozenset({"families", "models", "genetics"})
 
