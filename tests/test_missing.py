@@ -1,6 +1,6 @@
 """Missing cells of Gaussian rows against textbook formulas, scipy's densities, closed forms and direct optimisation."""
 
-from itertools import islice, pairwise
+from itertools import count, islice, pairwise
 
 import numpy as np
 import pytest
@@ -211,6 +211,33 @@ def test_hard_em_climbs_its_bound_with_holes():
         assert after.objective >= before.objective - 1e-9 * abs(before.objective)
     for half in halves:
         assert half.log_likelihood - half.elbo == pytest.approx(half.kl, abs=1e-8)
+
+
+def test_incremental_em_with_holes_climbs_to_what_em_reaches():
+    model = em.Mixture(em.Gaussian("full"), 2)
+    whole = em.fit(model, BLOBS_HOLES, init=LABELS)
+    turn = count()
+
+    def renew_every_fourth_row(model, params, x, q):
+        block = slice(next(turn) % 4, None, 4)
+        posterior = model.posterior(params, x)
+        return posterior if q is None else q.with_rows(block, posterior.rows(block))
+
+    halves = list(islice(em.steps(model, BLOBS_HOLES, LABELS, renew_every_fourth_row), 400))
+    for before, after in pairwise(halves):
+        assert after.objective >= before.objective - 1e-9 * abs(before.objective)
+    assert halves[-1].log_likelihood == pytest.approx(whole.log_likelihood, abs=1e-6)
+    assert len(halves[-1].q.cells.seen) <= 4 * len(missing_patterns(BLOBS_HOLES)[1])
+
+
+def test_rows_may_be_replaced_one_by_one():
+    old, new = condition(MEAN, SIGMA, HOLES)[1], condition(MEAN + 1.0, 2.0 * SIGMA, HOLES)[1]
+    index = np.array([4, 9, 30])
+    mixed = old.with_rows(index, new.rows(index))
+    kl = mixed.kl(new)
+    assert np.all(kl[index] == 0.0)
+    others = np.setdiff1d(np.arange(len(HOLES)), index)
+    np.testing.assert_array_equal(kl[others], old.kl(new)[others])
 
 
 def test_labels_alone_bound_log_p_too():

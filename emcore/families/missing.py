@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emcore.data import as_matrix
-from emcore.divergence import entropy_rows, kl_gaussian, kl_rows
+from emcore.divergence import kl_gaussian
 from emcore.numerics import LOG_2PI, cholesky, log_det_from_cholesky
+from emcore.posteriors import CategoricalPosterior
 
 
 def has_holes(x: np.ndarray) -> bool:
@@ -97,6 +98,14 @@ class MissingCells(NamedTuple):
         """The distribution of some of the rows."""
         return MissingCells(self.completed[..., index, :], self.factors, self.pattern[index], self.seen)
 
+    def with_rows(self, index: slice | np.ndarray, other: "MissingCells") -> "MissingCells":
+        """The distribution with some of the rows replaced by `other`, row for row."""
+        completed, pattern = self.completed.copy(), self.pattern.copy()
+        completed[..., index, :], pattern[index] = other.completed, other.pattern + len(self.seen)
+        used, pattern = np.unique(pattern, return_inverse=True)  # what no row has any more is dropped
+        factors = np.concatenate([self.factors, other.factors], axis=-3)
+        return MissingCells(completed, factors[..., used, :, :], pattern, np.concatenate([self.seen, other.seen])[used])
+
 
 class LabelsAndCells(NamedTuple):
     """Q(z, x_miss) = Q(z) Q(x_miss | z): the posterior of a mixture whose rows have missing cells."""
@@ -105,14 +114,18 @@ class LabelsAndCells(NamedTuple):
     log_probs: np.ndarray | None  # (n, k) where the E-step knows them
     cells: MissingCells  # one leading axis: (k, ...)
 
+    @property
+    def labels(self) -> CategoricalPosterior:
+        """Q(z) alone."""
+        return CategoricalPosterior(self.probs, self.log_probs)
+
     def entropy(self) -> np.ndarray:
         """H(Q(z)) + Σ_k Q(k) H(Q(x_miss | k)) (n,)."""
-        return entropy_rows(self.probs) + (self.probs * self.cells.entropy().T).sum(axis=1)
+        return self.labels.entropy() + (self.probs * self.cells.entropy().T).sum(axis=1)
 
     def kl(self, other: "LabelsAndCells") -> np.ndarray:
         """KL(Q(z) ‖ P(z)) + Σ_k Q(k) KL(Q(x_miss | k) ‖ P(x_miss | k)) (n,)."""
-        labels = kl_rows(self.probs, other.probs, self.log_probs, other.log_probs)
-        return labels + (self.probs * self.cells.kl(other.cells).T).sum(axis=1)
+        return self.labels.kl(other.labels) + (self.probs * self.cells.kl(other.cells).T).sum(axis=1)
 
     def with_probs(self, probs: np.ndarray) -> "LabelsAndCells":
         """Other probabilities of z (n, k), the same distribution of the missing cells given z."""
@@ -120,8 +133,17 @@ class LabelsAndCells(NamedTuple):
 
     def rows(self, index: slice | np.ndarray) -> "LabelsAndCells":
         """The posterior of some of the rows."""
-        log_probs = None if self.log_probs is None else self.log_probs[index]
-        return LabelsAndCells(self.probs[index], log_probs, self.cells.rows(index))
+        labels = self.labels.rows(index)
+        return LabelsAndCells(*labels, self.cells.rows(index))
+
+    def with_rows(self, index: slice | np.ndarray, other: "LabelsAndCells") -> "LabelsAndCells":
+        """The posterior with some of the rows replaced by `other`, row for row."""
+        labels = self.labels.with_rows(index, other.labels)
+        return LabelsAndCells(*labels, self.cells.with_rows(index, other.cells))
+
+    def mode(self) -> "LabelsAndCells":
+        """All of Q(z_i) on its most probable value; the missing cells given z as they were."""
+        return LabelsAndCells(*self.labels.mode(), self.cells)
 
 
 class CompletesCells(ABC):
