@@ -29,7 +29,7 @@ MODELS = frozenset({"families", "models", "genetics"})
 MAY_KNOW = {
     **dict.fromkeys(BASE, BASE),
     "divergence": BASE,
-    "chain": BASE,  # the recursions along a Markov chain
+    "chain": BASE | {"divergence"},  # the recursions along a Markov chain
     "posteriors": BASE | {"divergence", "chain"},
     "model": PROTOCOL,
     "families": PROTOCOL,
