@@ -4,6 +4,7 @@
 """
 
 from emcore import datasets, genetics
+from emcore.chain import ChainPosterior
 from emcore.em import Fit, Run, fit
 from emcore.esteps import exact, hard
 from emcore.families.binomial import Bernoulli, Binomial
@@ -21,6 +22,7 @@ from emcore.models.censored_regression import CensoredRegression
 from emcore.models.dawid_skene import DawidSkene
 from emcore.models.factor_analysis import PPCA, FactorAnalysis, rows_with_moments
 from emcore.models.grouped_normal import GroupedNormal
+from emcore.models.hmm import HMM
 from emcore.models.merged_multinomial import MergedMultinomial
 from emcore.models.missing_normal import MissingNormal
 from emcore.models.mixture import Mixture
@@ -40,6 +42,7 @@ from emcore.trees import add_stats
 from emcore.uncertainty import rate, standard_errors
 
 __all__ = [
+    "HMM",
     "PPCA",
     "AbstractDiscreteLatent",
     "Bernoulli",
@@ -49,6 +52,7 @@ __all__ = [
     "CategoricalPosterior",
     "CensoredExponential",
     "CensoredRegression",
+    "ChainPosterior",
     "DawidSkene",
     "DegenerateError",
     "ElboForms",

@@ -1,6 +1,6 @@
 """The registry of models × data that every law is tried on. A new model adds a module with `CASES`."""
 
-from tests.registry import discrete, gaussians, mixtures
+from tests.registry import chains, discrete, gaussians, mixtures, regressions
 
-MODULES = (mixtures, discrete, gaussians)
+MODULES = (mixtures, chains, discrete, gaussians, regressions)
 CASES = [case for module in MODULES for case in module.CASES]
