@@ -14,7 +14,7 @@ from emcore.initialise import is_params
 from emcore.numerics import DegenerateError, row_blocks, total
 from emcore.objective import elbo
 from emcore.stopping import Progress, Status, parameter_change, verdict
-from emcore.trace import HalfStep, Problem, Trace, half_steps, pose, start_params
+from emcore.trace import HalfStep, Problem, Trace, half_steps, pose, read, start_params
 from emcore.trees import add_stats
 
 _BLOCK_ROWS = 8192
@@ -74,22 +74,24 @@ class Fit:
                 halves.extend(islice(half_steps(self.problem, run.start, self.e_step), max(2 * run.n_iter, 1)))
         return Trace(*self.problem, tuple(halves))
 
-    def responsibilities(self, x: Any) -> np.ndarray:
-        """p(z = k | x_i; params) (n, k)."""
-        return self.model.posterior(self.params, self.model.check(x)).probs
+    def responsibilities(self, x: Any, lengths: Any = None) -> np.ndarray:
+        """p(z = k | x_i; params) (n, k); of a Markov chain, given all of the sequence."""
+        return self.model.posterior(self.params, read(self.model, x, lengths)).probs
 
-    def predict(self, x: Any) -> np.ndarray:
-        """The most probable z of every row (n,)."""
-        return self.responsibilities(x).argmax(axis=1)
+    def predict(self, x: Any, lengths: Any = None) -> np.ndarray:
+        """The most probable z of every row (n,); of a Markov chain, the most probable path."""
+        if hasattr(self.model, "decode"):
+            return self.model.decode(self.params, read(self.model, x, lengths))
+        return self.responsibilities(x, lengths).argmax(axis=1)
 
-    def bic(self, x: Any = None) -> float:
+    def bic(self, x: Any = None, lengths: Any = None) -> float:
         """-2 log p(x) + n_params log n (Schwarz 1978; smaller is better), of the data fitted unless x is given."""
-        log_likelihood, n = self._evaluated(x)
+        log_likelihood, n = self._evaluated(x, lengths)
         return -2.0 * log_likelihood + self.n_params * float(np.log(n))
 
-    def aic(self, x: Any = None) -> float:
+    def aic(self, x: Any = None, lengths: Any = None) -> float:
         """-2 log p(x) + 2 n_params (Akaike 1974; smaller is better)."""
-        return -2.0 * self._evaluated(x)[0] + 2.0 * self.n_params
+        return -2.0 * self._evaluated(x, lengths)[0] + 2.0 * self.n_params
 
     def standard_errors(self, x: Any = None, method: str = "hessian") -> Any:
         """Standard errors of the params, NaN where held (see `uncertainty.standard_errors`), by the data fitted.
@@ -104,10 +106,10 @@ class Fit:
             fitted, weight = rows, None
         return standard_errors(model, self.params, fitted, weight=weight, method=method)
 
-    def _evaluated(self, x: Any) -> tuple[float, float]:
+    def _evaluated(self, x: Any, lengths: Any) -> tuple[float, float]:
         if x is None:
             return self.log_likelihood, self.n_rows
-        x = self.model.check(x)
+        x = read(self.model, x, lengths)
         return float(self.model.log_likelihood(self.params, x).sum()), float(len(x))
 
 

@@ -78,12 +78,15 @@ class Trace:
 
 def pose(model: Any, x: Any, weight: Any = None, lengths: Any = None) -> Problem:
     """Check data and weights and resolve the model on them; every error of bad input comes from here."""
-    x = model.check(x) if lengths is None else _check_sequences(model, x, lengths)
+    x = read(model, x, lengths)
     model = model.resolve(x)
     return Problem(model, x, check_weight(weight, len(x)))
 
 
-def _check_sequences(model: Any, x: Any, lengths: Any) -> Any:
+def read(model: Any, x: Any, lengths: Any = None) -> Any:
+    """The data as the model reads them; with `lengths`, the sequences of a Markov model."""
+    if lengths is None:
+        return model.check(x)
     if not hasattr(model, "check_sequences"):
         raise TypeError(f"{type(model).__name__} has no use for lengths=: its rows are independent")
     return model.check_sequences(x, lengths)
