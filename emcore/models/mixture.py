@@ -33,6 +33,9 @@ from emcore.posteriors import CategoricalPosterior
 from emcore.trees import joined
 
 
+_EMPTY = 1e-10  # share of the rows under which a component holds nothing
+
+
 class MixtureStats(NamedTuple):
     """Expected rows of each component, and what the family keeps."""
 
@@ -159,6 +162,8 @@ class Mixture(AbstractDiscreteLatent):
         counts = stats.counts + self.weight_prior
         if not counts.sum() > 0:
             raise DegenerateError("no rows are left: every responsibility or weight is zero")
+        if self.fixed_weights is None and counts.min() < _EMPTY * counts.sum():
+            raise DegenerateError(f"component {int(counts.argmin())} has emptied: the rows need fewer components")
         weights = counts / counts.sum() if self.fixed_weights is None else np.asarray(self.fixed_weights)
         return self.make_params(weights, self.family.mle(stats.family, params))
 
