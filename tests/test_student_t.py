@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from scipy import integrate, stats
+from scipy import integrate, optimize, stats
 from scipy.special import polygamma
 
 import emcore as em
 from emcore.families.gamma import GammaPosterior
+from emcore.parameters import Coordinates
 from tests.optima import agrees_with_direct_optimisation
 
 RNG = np.random.default_rng(1989)
@@ -54,6 +55,21 @@ def test_student_t_reaches_the_direct_optimum_alone_and_in_a_mixture():
     mixture = em.fit(em.Mixture(em.StudentT(3), 2), x, restarts=2)
     agrees_with_direct_optimisation(mixture)
     assert mixture.n_params == 11
+
+
+def test_the_mode_of_student_t_under_a_prior_is_the_direct_one():
+    x = stats.multivariate_t([0, 0], [[2, 1], [1, 1]], df=3, seed=1).rvs(40)
+    fit = em.fit(em.Mixture(em.StudentT(3, prior=em.FraleyRaftery(4.0)), 1), x, restarts=1)
+    model, rows, _ = fit.problem
+    chart = Coordinates(model, fit.params)
+
+    def objective(v):
+        params = chart.from_vector(v)
+        return -model.log_likelihood(params, rows).sum() - model.log_prior(params)
+
+    found = optimize.minimize(objective, chart.to_vector(fit.params) + 0.1)
+    assert found.fun == pytest.approx(-fit.objective, abs=1e-7)
+    np.testing.assert_allclose(chart.from_vector(found.x).covariances, fit.params.covariances, rtol=1e-4)
 
 
 def test_student_t_with_missing_cells_is_the_marginal_t():
