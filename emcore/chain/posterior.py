@@ -46,10 +46,11 @@ class ChainPosterior(NamedTuple):
         KL of the first state and the expected KL of every transition: terms ≥ 0, so that a tiny sum keeps its digits.
         Where `other` underflowed to 0 on the support of Q, its logarithms decide whether the answer is +inf.
         """
-        divergence = self._kl(other)
-        infinite = np.flatnonzero(np.isinf(divergence))
-        if len(infinite):
-            divergence[infinite] = self.rows(infinite)._kl(other.rows(infinite)._in_logs(), _DUST)
+        with np.errstate(over="ignore"):  # a ratio to a subnormal probability
+            divergence = self._kl(other)
+            infinite = np.flatnonzero(np.isinf(divergence))
+            if len(infinite):
+                divergence[infinite] = self.rows(infinite)._kl(other.rows(infinite)._in_logs(), _DUST)
         return divergence
 
     def _kl(self, other: "ChainPosterior", least: float = 0.0) -> np.ndarray:
