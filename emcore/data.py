@@ -73,9 +73,13 @@ def _refuse_nonfinite(matrix: np.ndarray, allow_missing: bool) -> None:
             f"x has missing values (NaN or null) in {len(rows)} of {len(matrix)} rows: {_some(rows)}; "
             "this model cannot marginalise them: drop those rows or fill them in"
         )
-    if allow_missing and missing.all(axis=0).any():
-        column = int(np.flatnonzero(missing.all(axis=0))[0])
-        raise ValueError(f"column {column} of x has no observed value; drop the column")
+
+
+def refuse_empty_columns(x: np.ndarray) -> None:
+    """ValueError where a column of the rows to learn from has no observed value: nothing can be learnt of it."""
+    empty = np.isnan(x).all(axis=0)
+    if empty.any():
+        raise ValueError(f"column {int(np.flatnonzero(empty)[0])} of x has no observed value; drop the column")
 
 
 def _some(rows: np.ndarray, most: int = 8) -> str:

@@ -68,7 +68,9 @@ def kl_gaussian(mean_q: np.ndarray, factor_q: np.ndarray, mean_p: np.ndarray, fa
     # B - I through its difference form keeps small deviations: B - I = ratio·ratioᵀ - I.
     identity = np.eye(ratio.shape[-1])
     deviations = np.linalg.eigvalsh(ratio @ np.swapaxes(ratio, -1, -2) - identity)
-    return 0.5 * (excess(np.maximum(deviations, -1.0)).sum(axis=-1) + (shift * shift).sum(axis=-1))
+    spread = excess(np.maximum(deviations, -1.0)).sum(axis=-1)
+    same = (factor_q == factor_p).all(axis=(-2, -1))  # then exactly 0, whatever LAPACK rounds
+    return 0.5 * (np.where(same, 0.0, spread) + (shift * shift).sum(axis=-1))
 
 
 def entropy_gaussian(factors: np.ndarray) -> np.ndarray:

@@ -18,6 +18,11 @@ class DegenerateError(ArithmeticError):
     """
 
 
+def emptied(component: int, what: str = "component") -> DegenerateError:
+    """The error to raise where a component (or state) holds no rows any more."""
+    return DegenerateError(f"{what} {component} has emptied: it holds no rows. Try fewer {what}s, or another start")
+
+
 def normalize_log_rows(log_joint: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Split log p(x_i, z) (n, k) into p(z | x_i) (n, k) and log p(x_i) (n,).
 

@@ -226,7 +226,8 @@ def refuse_collapse(dense: np.ndarray, pooled_variances: np.ndarray) -> None:
     if collapsed.any():
         raise DegenerateError(
             f"component {int(np.argmax(collapsed))} has collapsed: its covariance is singular beside the spread of "
-            "the data, and the likelihood grows without bound as it shrinks"
+            "the data, and the likelihood grows without bound as it shrinks. Try fewer components, a covariance with "
+            'fewer parameters, another start, or a prior: Gaussian(..., prior="fraley-raftery")'
         )
 
 

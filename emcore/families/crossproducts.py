@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emcore.numerics import DegenerateError
+from emcore.numerics import DegenerateError, emptied
 
 _COLLINEAR = 1e-12  # 1 - R² of a predictor on the others, under which its coefficient is rounding noise
 
@@ -101,7 +101,7 @@ def least_squares(
     weight, mean, moments = stats.cross
     empty = ~(weight > 0)
     if empty.any():
-        raise DegenerateError(f"component {int(np.flatnonzero(empty)[0])} has lost all its rows")
+        raise emptied(int(np.flatnonzero(empty)[0]))
     if not intercept:
         moments = moments + weight[:, None, None] * mean[:, :, None] * mean[:, None, :]
     p = moments.shape[1] - 1

@@ -40,9 +40,8 @@ from emcore.families.missing import (
     as_incomplete_matrix,
     condition,
     has_holes,
-    refuse_empty_columns,
 )
-from emcore.numerics import LOG_2PI, DegenerateError
+from emcore.numerics import LOG_2PI, emptied
 from emcore.parameters import Constraint, Positive, PositiveDefinite, Real
 
 __all__ = ["FraleyRaftery", "Gaussian", "GaussianFamily", "GaussianParams", "GaussianStats", "NormalInverseWishart"]
@@ -104,7 +103,6 @@ class GaussianFamily(CompletesCells):
         """The family with its prior scaled from the data; ValueError where x cannot carry a covariance."""
         if len(x) < 2:
             raise ValueError("x has one row: a covariance needs at least two")
-        refuse_empty_columns(x)
         flat = constant_columns(x)
         if flat.any() and not (isinstance(self.shape, Spherical) and not flat.all()):
             column = int(np.flatnonzero(flat)[0])
@@ -162,7 +160,7 @@ class GaussianFamily(CompletesCells):
         merged, extra = (stats, 0.0) if prior is None else with_prior(stats, prior)
         empty = ~(merged.counts > 0).all(axis=1)
         if empty.any():
-            raise DegenerateError(f"component {int(np.flatnonzero(empty)[0])} has lost all its rows")
+            raise emptied(int(np.flatnonzero(empty)[0]))
         covariances = self.shape.estimate(merged.scatter, merged.counts, extra)
         refuse_collapse(self.shape.dense(covariances, k, d), stats.pooled_variances())
         return GaussianParams(merged.mean, covariances)

@@ -25,13 +25,6 @@ def has_holes(x: np.ndarray) -> bool:
     return bool(np.isnan(x.sum()))
 
 
-def refuse_empty_columns(x: np.ndarray) -> None:
-    """ValueError where a column has no observed value: nothing can be learnt of it."""
-    empty = np.isnan(x).all(axis=0)
-    if empty.any():
-        raise ValueError(f"column {int(np.flatnonzero(empty)[0])} of x has no observed value; drop the column")
-
-
 def missing_patterns(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Which cells each row has: the number of its pattern (n,), and the distinct patterns (p, d), True = seen."""
     seen = ~np.isnan(x)
@@ -77,7 +70,7 @@ class MissingCells(NamedTuple):
             raise ValueError("the two posteriors do not miss the same cells: they belong to different data")
         q, p = self.factors[..., mine, :, :], other.factors[..., theirs, :, :]
         centre = np.zeros(q.shape[:-1])
-        spread = np.where((q == p).all(axis=(-2, -1)), 0.0, kl_gaussian(centre, q, centre, p))
+        spread = kl_gaussian(centre, q, centre, p)
         return spread[..., pair.ravel()] + 0.5 * other.squared_distances(self.completed - other.completed)
 
     def squared_distances(self, shift: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ from emcore.families.covariance import Precision, refuse_collapse
 from emcore.families.crossproducts import CrossProducts, cross_products
 from emcore.families.gaussian import FraleyRaftery, Gaussian, NormalInverseWishart
 from emcore.families.missing import available_cells, condition, has_holes
-from emcore.numerics import LOG_2PI, DegenerateError, log_det_from_cholesky
+from emcore.numerics import LOG_2PI, emptied, log_det_from_cholesky
 from emcore.parameters import Constraint
 
 
@@ -115,7 +115,7 @@ class StudentT:
         rows = weights.sum(axis=0)
         empty = ~(rows > 0)
         if empty.any():
-            raise DegenerateError(f"component {int(np.flatnonzero(empty)[0])} has lost all its rows")
+            raise emptied(int(np.flatnonzero(empty)[0]))
         cross = self._weighted_moments(x, weights, params)
         spread = cross.pooled_variances()
         if prior is not None:

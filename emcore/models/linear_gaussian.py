@@ -22,7 +22,6 @@ from emcore.families.missing import (
     available_moments,
     has_holes,
     missing_patterns,
-    refuse_empty_columns,
 )
 from emcore.models.checks import check_method, named_fields
 from emcore.models.continuous import AbstractContinuousLatent
@@ -76,7 +75,6 @@ class AbstractLinearGaussian(AbstractContinuousLatent):
             raise ValueError(f"n_factors={self.n_factors} must be below the number of columns, but x has {d}")
         if n < 2:
             raise ValueError("x has one row: a variance needs at least two")
-        refuse_empty_columns(x)
         self.refuse_constant(constant_columns(x))
         if self.noise_prior == 0:
             return self

@@ -27,11 +27,10 @@ from emcore.families.missing import (
 )
 from emcore.initialise import soften, starting_responsibilities
 from emcore.model import AbstractDiscreteLatent
-from emcore.numerics import DegenerateError, expectation_rows, log_or_minus_inf, normalize_log_rows
+from emcore.numerics import DegenerateError, emptied, expectation_rows, log_or_minus_inf, normalize_log_rows
 from emcore.parameters import Constraint, Fixed, Simplex
 from emcore.posteriors import CategoricalPosterior
 from emcore.trees import joined
-
 
 _EMPTY = 1e-10  # share of the rows under which a component holds nothing
 
@@ -163,7 +162,7 @@ class Mixture(AbstractDiscreteLatent):
         if not counts.sum() > 0:
             raise DegenerateError("no rows are left: every responsibility or weight is zero")
         if self.fixed_weights is None and counts.min() < _EMPTY * counts.sum():
-            raise DegenerateError(f"component {int(counts.argmin())} has emptied: the rows need fewer components")
+            raise emptied(int(counts.argmin()))
         weights = counts / counts.sum() if self.fixed_weights is None else np.asarray(self.fixed_weights)
         return self.make_params(weights, self.family.mle(stats.family, params))
 
