@@ -46,6 +46,12 @@ class GammaPosterior(NamedTuple):
         """The posterior of some of the rows."""
         return GammaPosterior(self.shapes if len(self.shapes) == 1 else self.shapes[index], self.rates[index])
 
+    def with_rows(self, index: slice | np.ndarray, other: "GammaPosterior") -> "GammaPosterior":
+        """The posterior with some of the rows replaced by `other`, row for row."""
+        shapes, rates = np.broadcast_to(self.shapes, self.rates.shape).copy(), self.rates.copy()
+        shapes[index], rates[index] = other.shapes, other.rates
+        return GammaPosterior(shapes, rates)
+
 
 def log_density_of_mean_one(shape: np.ndarray, q: GammaPosterior) -> np.ndarray:
     """E_q log Gamma(u; shape, rate shape), like the rates of q."""

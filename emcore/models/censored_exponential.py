@@ -19,7 +19,7 @@ from emcore.families.regression import positive_field
 from emcore.models.checks import check_method, named_fields
 from emcore.models.continuous import AbstractContinuousLatent
 from emcore.models.intervals import as_intervals, guess
-from emcore.models.truncated import Cut, moments, small_kl
+from emcore.models.truncated import Cut, moments, replace_rows, small_kl
 from emcore.parameters import Constraint, Positive
 
 _SMALL = 1e-3  # a divergence under this is integrated term by term: its closed form would cancel
@@ -41,7 +41,7 @@ class CensoredExponentialStats(NamedTuple):
 class TruncatedExponentialPosterior(NamedTuple):
     """Q_i = Exponential(rate) cut to [lower_i, upper_i]; where both ends are one point, z_i is known and not latent."""
 
-    rate: np.ndarray  # ()
+    rate: np.ndarray  # () or (n,)
     lower: np.ndarray  # (n,) ≥ 0
     upper: np.ndarray  # (n,)
     excess_time: np.ndarray  # (n,) E z - lower
@@ -66,15 +66,22 @@ class TruncatedExponentialPosterior(NamedTuple):
         cross = np.log(other.rate) - other.rate * np.where(same, self.excess_time, beyond) - other.log_mass
         kl = np.where(self._latent(), np.maximum(-self.entropy() - cross, 0.0), 0.0)
         open_above = self._latent() & same & np.isinf(self.upper)
-        kl[open_above] = excess((other.rate - self.rate) / self.rate)
+        change = np.broadcast_to((other.rate - self.rate) / self.rate, kl.shape)
+        kl[open_above] = excess(change[open_above])
         near = np.flatnonzero(self._latent() & same & ~open_above & (kl < _SMALL))
-        ratio = np.full(len(near), (self.rate - other.rate) / self.rate)
-        kl[near] = small_kl(_cut(self.rate * (self.upper - self.lower)[near]), ratio, np.zeros(len(near)))
+        length = np.broadcast_to(self.rate, kl.shape)[near] * (self.upper - self.lower)[near]
+        kl[near] = small_kl(_cut(length), -change[near], np.zeros(len(near)))
         return kl
 
     def rows(self, index: slice | np.ndarray) -> "TruncatedExponentialPosterior":
         """The posterior of some of the rows."""
-        return TruncatedExponentialPosterior(self.rate, *(part[index] for part in self[1:]))
+        return TruncatedExponentialPosterior(*(part[index] if np.ndim(part) else part for part in self))
+
+    def with_rows(
+        self, index: slice | np.ndarray, other: "TruncatedExponentialPosterior"
+    ) -> "TruncatedExponentialPosterior":
+        """The posterior with some of the rows replaced by `other`, row for row."""
+        return TruncatedExponentialPosterior(*replace_rows(self, index, other))
 
 
 def _cut(length: np.ndarray) -> Cut:

@@ -6,6 +6,7 @@ Gauss-Legendre over where the law is above e^-40 of its mode gives mass, mean an
 the tail or narrow the interval: no difference of nearly equal numbers is ever taken.
 """
 
+from collections.abc import Iterable
 from functools import cache
 from typing import NamedTuple
 
@@ -118,6 +119,19 @@ class TruncatedNormalPosterior(NamedTuple):
     def rows(self, index: slice | np.ndarray) -> "TruncatedNormalPosterior":
         """The posterior of some of the rows."""
         return TruncatedNormalPosterior(*(part[index] if np.ndim(part) else part for part in self))
+
+    def with_rows(self, index: slice | np.ndarray, other: "TruncatedNormalPosterior") -> "TruncatedNormalPosterior":
+        """The posterior with some of the rows replaced by `other`, row for row."""
+        return TruncatedNormalPosterior(*replace_rows(self, index, other))
+
+
+def replace_rows(parts: Iterable, index: slice | np.ndarray, others: Iterable) -> list[np.ndarray]:
+    """The arrays (n,) with some of the rows replaced; a number shared by all rows becomes one for each."""
+    arrays = [np.asarray(part) for part in parts]
+    renewed = [np.broadcast_to(array, max(a.shape for a in arrays)).copy() for array in arrays]
+    for array, other in zip(renewed, others):
+        array[index] = other
+    return renewed
 
 
 def truncated_normal(
