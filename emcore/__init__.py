@@ -6,7 +6,7 @@
 from emcore import datasets, genetics
 from emcore.chain import ChainPosterior
 from emcore.em import Fit, Run, fit
-from emcore.esteps import exact, hard
+from emcore.esteps import Annealing, exact, fixed, hard, incremental, mean_field, sparse, stochastic, tempered
 from emcore.families.binomial import Bernoulli, Binomial
 from emcore.families.categorical import Categorical
 from emcore.families.exponential import Exponential
@@ -45,6 +45,7 @@ __all__ = [
     "HMM",
     "PPCA",
     "AbstractDiscreteLatent",
+    "Annealing",
     "Bernoulli",
     "BinaryFactors",
     "Binomial",
@@ -89,15 +90,21 @@ __all__ = [
     "elbo_forms",
     "exact",
     "fit",
+    "fixed",
     "gap",
     "genetics",
     "hard",
+    "incremental",
     "kl",
+    "mean_field",
     "multistart",
     "rate",
     "rows_with_moments",
     "select",
+    "sparse",
     "standard_errors",
     "stationary_point",
     "steps",
+    "stochastic",
+    "tempered",
 ]

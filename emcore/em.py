@@ -4,18 +4,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
+from itertools import count, islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from emcore.esteps import EStep, exact
+from emcore.esteps import EStep, e_step_at, exact, is_judged, is_monotone
 from emcore.initialise import is_params
 from emcore.numerics import DegenerateError, row_blocks, total
 from emcore.objective import elbo
 from emcore.stopping import Progress, Status, parameter_change, verdict
 from emcore.trace import HalfStep, Problem, Trace, half_steps, pose, read, start_params
-from emcore.trees import add_stats
+from emcore.trees import add_stats, to_vector
 
 _BLOCK_ROWS = 8192
 _DEFAULT_RESTARTS = 10
@@ -52,7 +52,7 @@ class Fit:
     status: Status
     message: str
     n_iter: int
-    n_rows: float  # Σ weights
+    n_rows: float  # observations: Σ weights, or what the model counts (cells of a table, steps of a chain)
     restarts: tuple[Run, ...]
     best: int  # index into restarts
     problem: Problem = field(repr=False)
@@ -76,7 +76,10 @@ class Fit:
 
     def responsibilities(self, x: Any, lengths: Any = None) -> np.ndarray:
         """p(z = k | x_i; params) (n, k); of a Markov chain, given all of the sequence."""
-        return self.model.posterior(self.params, read(self.model, x, lengths)).probs
+        q = self.model.posterior(self.params, read(self.model, x, lengths))
+        if not hasattr(q, "probs"):
+            raise TypeError(f"{type(self.model).__name__} has no finite z per row: see model.posterior(params, x)")
+        return q.probs
 
     def predict(self, x: Any, lengths: Any = None) -> np.ndarray:
         """The most probable z of every row (n,); of a Markov chain, the most probable path."""
@@ -109,8 +112,8 @@ class Fit:
     def _evaluated(self, x: Any, lengths: Any) -> tuple[float, float]:
         if x is None:
             return self.log_likelihood, self.n_rows
-        x = read(self.model, x, lengths)
-        return float(self.model.log_likelihood(self.params, x).sum()), float(len(x))
+        other = Problem(self.model, read(self.model, x, lengths), None)
+        return float(self.model.log_likelihood(self.params, other.x).sum()), _n_observations(other)
 
 
 def fit(
@@ -140,13 +143,12 @@ def fit(
     """
     _check_settings(restarts, tol, max_iter)
     problem = pose(model, x, weight, lengths)
-    monotone = getattr(e_step, "monotone", True)
     halves: list[HalfStep] = []
     runs = []
     for start in _starts(problem, init, restarts, seed):
         halves.clear()
         passes = _traced_passes(problem, start, e_step, halves) if trace else _passes(problem, start, e_step)
-        runs.append(_run(problem, start, passes, tol, max_iter, monotone))
+        runs.append(_run(problem, start, passes, tol, max_iter, e_step))
     best = max(range(len(runs)), key=lambda i: (_sound(runs[i]), runs[i].objective))
     run = runs[best]
     return Fit(
@@ -157,7 +159,7 @@ def fit(
         status=run.status,
         message=_advice(run, runs),
         n_iter=run.n_iter,
-        n_rows=_n_rows(problem),
+        n_rows=_n_observations(problem),
         restarts=tuple(runs),
         best=best,
         problem=problem,
@@ -182,19 +184,25 @@ def _starts(problem: Problem, init: Any, restarts: int | None, seed: int) -> Ite
             raise ValueError(f"restarts={restarts} makes no sense from explicit {kind}: every run would be the same")
         yield start_params(problem, init, np.random.default_rng(seed))
         return
+    seen: list[np.ndarray] = []
     for stream in np.random.default_rng(seed).spawn(_DEFAULT_RESTARTS if restarts is None else restarts):
-        yield start_params(problem, init, stream)
+        params = start_params(problem, init, stream)
+        vector = to_vector(params)
+        if not any(np.array_equal(vector, other) for other in seen):  # some named starts draw nothing
+            seen.append(vector)
+            yield params
 
 
 def _sound(run: Run) -> bool:
     return run.status not in (Status.DEGENERATE, Status.NONFINITE) and bool(np.isfinite(run.objective))
 
 
-def _run(problem: Problem, start: Any, passes: Iterator[Pass], tol: float, max_iter: int, monotone: bool) -> Run:
+def _run(problem: Problem, start: Any, passes: Iterator[Pass], tol: float, max_iter: int, e_step: EStep) -> Run:
     """Follow `passes` until the stopping rule speaks; what is reported belongs to the params returned."""
     n_rows = _n_rows(problem)
     last: Pass | None = None
-    progress = Progress(-np.inf)
+    mark: Pass | None = None  # the last one that may be compared with
+    progress, gain = Progress(-np.inf), np.inf
     for n_iter in range(max_iter + 1):
         try:
             now = next(passes)
@@ -202,31 +210,43 @@ def _run(problem: Problem, start: Any, passes: Iterator[Pass], tol: float, max_i
             if last is None:
                 raise ValueError(f"the start is degenerate: {error}") from error
             return Run(start, *last, n_iter - 1, Status.DEGENERATE, str(error))
+        step = e_step_at(e_step, n_iter + 1)
         if last is not None:
-            change = parameter_change(now.params, last.params)
-            progress = Progress(now.objective, now.objective - last.objective, change, _ratio(change, progress.change))
-            ended = verdict(progress, n_rows, tol, monotone=monotone)
+            gain = now.objective - last.objective
+            ended = verdict(Progress(now.objective, gain), n_rows, 0.0, monotone=is_monotone(step))
+            if ended is None and mark is not None and is_judged(step):
+                progress = _progress(now, mark, progress)
+                ended = verdict(progress, n_rows, tol, monotone=False)
             if ended is not None:
                 lost = ended[0] is Status.NONFINITE
                 return Run(start, *(last if lost else now), n_iter - lost, *ended)
-        last = now
-    message = f"stopped after {max_iter} iterations; the last one still gained {progress.gain:.2g} nats"
+        last, mark = now, now if is_judged(step) else mark
+    message = f"stopped after {max_iter} iterations; the last one still gained {gain:.2g} nats"
     return Run(start, *now, max_iter, Status.MAX_ITER, message)
 
 
-def _ratio(change: float, previous: float) -> float:
-    return change / previous if 0 < previous < np.inf else np.inf
+def _progress(now: Pass, mark: Pass, before: Progress) -> Progress:
+    change = parameter_change(now.params, mark.params)
+    rate = change / before.change if 0 < before.change < np.inf else np.inf
+    return Progress(now.objective, now.objective - mark.objective, change, rate)
 
 
 def _n_rows(problem: Problem) -> float:
     return float(len(problem.x)) if problem.weight is None else float(problem.weight.sum())
 
 
+def _n_observations(problem: Problem) -> float:
+    """n of the BIC: a model whose rows are tables or sequences says itself how much it has seen."""
+    if hasattr(problem.model, "n_observations"):
+        return problem.model.n_observations(problem.x, problem.weight)
+    return _n_rows(problem)
+
+
 def _passes(problem: Problem, params: Any, e_step: EStep) -> Iterator[Pass]:
     """Params and their log p(x) and objective, then the params after one E-step and M-step, and so on."""
     q = None
-    while True:
-        stats, log_likelihood, objective, q = _evaluate(problem, params, e_step, q)
+    for iteration in count(1):
+        stats, log_likelihood, objective, q = _evaluate(problem, params, e_step_at(e_step, iteration), q)
         yield Pass(params, objective, log_likelihood)
         params = problem.model.m_step(stats, params)
 
@@ -269,11 +289,6 @@ def expectations(problem: Problem, params: Any) -> tuple[Any, float]:
 
 def _advice(run: Run, runs: list[Run]) -> str:
     lost = sum(not _sound(other) for other in runs)
-    if run.status is Status.DEGENERATE:
-        return (
-            f"{run.message}. Try fewer components, a covariance with fewer parameters, another start, or a prior "
-            '(for Gaussians prior="fraley-raftery")'
-        )
-    if lost:
+    if lost and run.status is not Status.DEGENERATE:
         return f"{run.message}; {lost} of {len(runs)} starts ended degenerate and were set aside"
     return run.message

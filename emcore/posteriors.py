@@ -33,6 +33,21 @@ class CategoricalPosterior(NamedTuple):
         """The posterior of some of the rows."""
         return CategoricalPosterior(self.probs[index], None if self.log_probs is None else self.log_probs[index])
 
+    def mode(self) -> "CategoricalPosterior":
+        """All of Q_i on its most probable value; of equals, the first."""
+        table = self.probs if self.log_probs is None else self.log_probs
+        return CategoricalPosterior(np.eye(table.shape[1])[table.argmax(axis=1)])
+
+    def with_rows(self, index: slice | np.ndarray, other: "CategoricalPosterior") -> "CategoricalPosterior":
+        """The posterior with some of the rows replaced by `other`, row for row."""
+        probs = self.probs.copy()
+        probs[index] = other.probs
+        if self.log_probs is None or other.log_probs is None:
+            return CategoricalPosterior(probs)
+        log_probs = self.log_probs.copy()
+        log_probs[index] = other.log_probs
+        return CategoricalPosterior(probs, log_probs)
+
 
 class GaussianPosterior(NamedTuple):
     """Q_i = N(means_i, L_i L_iᵀ) over a continuous z; rows may share one factor."""
@@ -51,6 +66,12 @@ class GaussianPosterior(NamedTuple):
     def rows(self, index: slice | np.ndarray) -> "GaussianPosterior":
         """The posterior of some of the rows."""
         return GaussianPosterior(self.means[index], self.factors if len(self.factors) == 1 else self.factors[index])
+
+    def with_rows(self, index: slice | np.ndarray, other: "GaussianPosterior") -> "GaussianPosterior":
+        """The posterior with some of the rows replaced by `other`, row for row."""
+        means, factors = self.means.copy(), np.repeat(self.factors, len(self.means) // len(self.factors), axis=0)
+        means[index], factors[index] = other.means, other.factors
+        return GaussianPosterior(means, factors)
 
 
 class FactorisedPosterior(NamedTuple):

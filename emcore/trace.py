@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from emcore.data import check_weight
-from emcore.esteps import EStep, exact
+from emcore.data import check_weight, refuse_empty_columns
+from emcore.esteps import EStep, e_step_at, exact
 from emcore.initialise import as_responsibilities, is_params
 from emcore.numerics import DegenerateError, total
 from emcore.trees import map_leaves
@@ -79,6 +79,8 @@ class Trace:
 def pose(model: Any, x: Any, weight: Any = None, lengths: Any = None) -> Problem:
     """Check data and weights and resolve the model on them; every error of bad input comes from here."""
     x = read(model, x, lengths)
+    if isinstance(x, np.ndarray):
+        refuse_empty_columns(x)
     model = model.resolve(x)
     return Problem(model, x, check_weight(weight, len(x)))
 
@@ -140,7 +142,7 @@ def half_steps(problem: Problem, params: Any, e_step: EStep = exact) -> Iterator
     q: Any = None
     posterior, log_likelihood = model.infer(params, x)
     for iteration in count(1):
-        q = posterior if e_step is exact else e_step(model, params, x, q)
+        q = posterior if e_step is exact else e_step_at(e_step, iteration)(model, params, x, q)
         yield _record(problem, iteration, "E", params, q, posterior, log_likelihood)
         params = model.m_step(model.suff_stats(x, q, weight), params)
         posterior, log_likelihood = model.infer(params, x)
