@@ -34,6 +34,7 @@ from emcore.parameters import Constraint, Fixed, Simplex
 from emcore.trees import add_stats, joined
 
 _BLOCK_ROWS = 8192
+_EMPTY = 1e-10  # share of the steps under which a state holds nothing
 
 
 class HMMStats(NamedTuple):
@@ -173,11 +174,11 @@ class HMM:
     def m_step(self, stats: HMMStats, params: Any) -> Any:
         """Counts + pseudo-counts over their totals, and the family's estimates.
 
-        A state that is never left keeps its transitions (even ones at the start). `stationary`: see `best_transitions`.
+        A state that nothing leaves keeps its transitions (even ones at the start). `stationary`: see `best_transitions`.
+        DegenerateError where a state has emptied that could be reached.
         """
         starts, counts = stats.starts + self.start_prior, stats.transitions + self.transition_prior
-        if not starts.sum() > 0:
-            raise DegenerateError("no rows are left: every weight is zero")
+        self._refuse_emptied(starts + counts.sum(axis=0), params)
         present = np.full(counts.shape, 1.0 / self.n_states) if params is None else params.transitions
         family_params = self.family.mle(stats.family, params)
         if self.stationary:
@@ -186,6 +187,16 @@ class HMM:
         total = counts.sum(axis=1, keepdims=True)
         transitions = np.where(total > 0, counts / np.where(total > 0, total, 1.0), present)
         return self.make_params(starts / starts.sum(), transitions, family_params)
+
+    def _refuse_emptied(self, visits: np.ndarray, params: Any) -> None:
+        if not visits.sum() > 0:
+            raise DegenerateError("no rows are left: every weight is zero")
+        empty = visits < _EMPTY * visits.sum()
+        if params is not None:
+            off_diagonal = params.transitions * (1.0 - np.eye(self.n_states))
+            empty &= (self.start_of(params) > 0) | (off_diagonal > 0).any(axis=0)
+        if empty.any():
+            raise DegenerateError(f"state {int(np.flatnonzero(empty)[0])} has emptied: the rows need fewer states")
 
     def log_prior(self, params: Any) -> float:
         """a Σ log start + b Σ log transitions + the family's log prior."""
