@@ -21,25 +21,31 @@ def stationary_distribution(transitions: np.ndarray) -> np.ndarray:
     States are eliminated one by one, without a subtraction: Grassmann, Taksar & Heyman (1985), Oper. Res. 33,
     1107-1116. Raises DegenerateError where π is not unique: two groups of states that never lead to one another.
     """
-    censored = transitions.copy()
-    left = list(range(len(transitions)))
-    gone = []
-    while len(left) > 1:
-        leaving = np.array([censored[i, [j for j in left if j != i]].sum() for i in left])
-        state = left.pop(int(leaving.argmax()))
-        if not leaving.max() > 0:
+    censored, k = transitions.copy(), len(transitions)
+    np.fill_diagonal(censored, 0.0)
+    order = np.arange(k)
+    for last in range(k - 1, 0, -1):
+        if not censored[last, :last].any():  # it leads nowhere: another one must go first
+            _swap(censored, order, last, int(censored[: last + 1, : last + 1].sum(axis=1).argmax()))
+        leaving = censored[last, :last].sum()
+        if not leaving > 0:
             raise DegenerateError(
                 "the transitions have no unique stationary distribution: some states never lead to the others"
             )
-        gone.append(state)
-        censored[left, state] /= leaving.max()
-        censored[np.ix_(left, left)] += np.outer(censored[left, state], censored[state, left])
-    pi = np.zeros(len(transitions))
-    pi[left] = 1.0
-    for state in reversed(gone):
-        pi[state] = pi[left] @ censored[left, state]
-        left.append(state)
-    return pi / pi.sum()
+        censored[:last, last] /= leaving
+        censored[:last, :last] += censored[:last, last, None] * censored[last, :last]
+        censored[range(last), range(last)] = 0.0
+    pi = np.ones(k)
+    for state in range(1, k):
+        pi[state] = pi[:state] @ censored[:state, state]
+    return pi[order.argsort()] / pi.sum()
+
+
+def _swap(table: np.ndarray, order: np.ndarray, a: int, b: int) -> None:
+    """Exchange two states of a table (k, k) and of the list of states."""
+    table[[a, b]] = table[[b, a]]
+    table[:, [a, b]] = table[:, [b, a]]
+    order[[a, b]] = order[[b, a]]
 
 
 def expected_log(transitions: np.ndarray, counts: np.ndarray, starts: np.ndarray) -> float:
@@ -73,10 +79,11 @@ def best_transitions(counts: np.ndarray, starts: np.ndarray, present: np.ndarray
     """
     total = counts.sum(axis=1, keepdims=True)
     ratio = np.where(total > 0, counts / np.where(total > 0, total, 1.0), present)
-    swept = _sweep(counts, starts, ratio)
-    rounding = 1e-13 * (counts.sum() + starts.sum())
-    if swept is not None and _value(swept, counts, starts) >= _value(present, counts, starts) - rounding:
-        return swept
+    enough = _value(present, counts, starts) - 1e-13 * (counts.sum() + starts.sum())
+    for origin in (present, ratio):
+        swept = _sweep(counts, starts, origin)
+        if swept is not None and _value(swept, counts, starts) >= enough:
+            return swept
     summits = [_climb(counts, starts, origin) for origin in (present, 0.9 * ratio + 0.1 * present)]
     return max([present, *summits], key=lambda transitions: _value(transitions, counts, starts))
 
