@@ -11,7 +11,7 @@ def as_matrix(x: Any, *, allow_missing: bool = False) -> np.ndarray:
     The input is never written to. Raises TypeError for text or objects, ValueError for a wrong number of axes,
     an empty table, infinity, or (unless `allow_missing`) missing cells, with the first places named.
     """
-    matrix = _to_float(x)
+    matrix = to_float(x)
     if matrix.ndim != 2:
         hint = "use x[:, None] for one feature" if matrix.ndim == 1 else "rows are observations, columns features"
         raise ValueError(f"x must have two axes (rows, features), but its shape is {matrix.shape}; {hint}")
@@ -22,7 +22,7 @@ def as_matrix(x: Any, *, allow_missing: bool = False) -> np.ndarray:
     return matrix
 
 
-def _to_float(x: Any) -> np.ndarray:
+def to_float(x: Any) -> np.ndarray:
     if not isinstance(x, (np.ndarray, list, tuple, int, float, np.generic)):
         x = _frame_to_array(x)
     array = np.asarray(x)

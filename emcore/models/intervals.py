@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from emcore.data import _to_float, as_matrix
+from emcore.data import to_float, as_matrix
 
 
 def as_intervals(x: Any) -> np.ndarray:
@@ -12,7 +12,7 @@ def as_intervals(x: Any) -> np.ndarray:
 
     Raises what `as_matrix` raises for the rest of x, and ValueError that names the row for an impossible interval.
     """
-    x = _to_float(x)
+    x = to_float(x)
     if x.ndim != 2 or x.shape[1] < 2:
         raise ValueError(
             f"x must have two axes and end in the columns lower and upper of the response, but its shape is {x.shape}"
