@@ -23,6 +23,7 @@ def as_matrix(x: Any, *, allow_missing: bool = False) -> np.ndarray:
 
 
 def to_float(x: Any) -> np.ndarray:
+    """A float64 array from an array or the numeric columns of a frame, of any shape; TypeError for text and objects."""
     if not isinstance(x, (np.ndarray, list, tuple, int, float, np.generic)):
         x = _frame_to_array(x)
     array = np.asarray(x)
