@@ -174,7 +174,7 @@ class HMM:
     def m_step(self, stats: HMMStats, params: Any) -> Any:
         """Counts + pseudo-counts over their totals, and the family's estimates.
 
-        A state that nothing leaves keeps its transitions (even ones at the start). `stationary`: see `best_transitions`.
+        A state that nothing leaves keeps its transitions (even ones at a start). `stationary`: see `best_transitions`.
         DegenerateError where a state has emptied that could be reached.
         """
         starts, counts = stats.starts + self.start_prior, stats.transitions + self.transition_prior
