@@ -46,7 +46,8 @@ def kl_rows(
     """
     support = q > 0
     safe = np.where(support, q, 1.0)
-    u = (p - q) / safe
+    with np.errstate(over="ignore"):  # a subnormal q: then u is not near 0, and the logarithms serve
+        u = (p - q) / safe
     near = q * _excess_series(u)
     is_near = np.abs(u) < _SERIES_BELOW
     if is_near[support].all():
