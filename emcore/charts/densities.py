@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from emcore.charts.grammar import Json, as_given, as_text, calculate, layer, look_up, now, quantitative, titled
+from emcore.charts.heading import heading
 from emcore.charts.marks import coloured_rows, component_layers, plane, row_tips
 from emcore.charts.packed import (
     Domain,
@@ -15,20 +17,7 @@ from emcore.charts.packed import (
     points_table,
 )
 from emcore.charts.picture import Picture
-from emcore.charts.scene import (
-    Json,
-    Panel,
-    Scene,
-    as_given,
-    as_text,
-    calculate,
-    heading,
-    layer,
-    look_up,
-    now,
-    quantitative,
-    titled,
-)
+from emcore.charts.scene import Panel, Scene
 from emcore.charts.theme import BLACK
 from emcore.families.gaussian import GaussianFamily
 from emcore.tables import ellipses
@@ -64,7 +53,7 @@ def density(
     else:
         layers, tables = _plane_layers(scene, columns, titles, domain or plane_domain(scene, columns))
         title = "The density of the mixture (darker is denser)"
-    spec = {"width": width, "height": height, "layer": heading(scene, rows=scene.n_columns > 1) + layers}
+    spec = {"width": width, "height": height, "layer": heading(scene, width, rows=scene.n_columns > 1) + layers}
     sentence = f"Density of the mixture over the data, for {scene.subject()}."
     return scene.picture(Panel(spec | titled(title), tables), half_step, sentence)
 

@@ -4,28 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from emcore.charts.grammar import Json, as_text, calculate, fitting, layer, look_up, now, quantitative, titled
+from emcore.charts.heading import heading
 from emcore.charts.marks import plane, row_tips
 from emcore.charts.packed import Domain, check_columns, gaps_table, plane_domain, points_table, top_gaps_table
 from emcore.charts.picture import Picture
-from emcore.charts.scene import (
-    Json,
-    Panel,
-    Scene,
-    as_text,
-    calculate,
-    heading,
-    layer,
-    look_up,
-    now,
-    quantitative,
-    titled,
-)
+from emcore.charts.scene import Panel, Scene
 from emcore.charts.theme import BLACK, GAP, GREY, LABEL_SIZE
 from emcore.tables import gap_rows as rows_of_gap
 from emcore.trace import Trace
 
 _ENTROPY = "#CCCCCC"
 _BELOW = "datum.value > 0 ? '+' + datum.label : replace(datum.label, '−', '')"  # a density's entropy may be negative
+_NEEDED = 510  # pixels of the longest line of numbers
 _BARS = ("KL(q || posterior)", "entropy H(q)")
 
 
@@ -40,7 +31,7 @@ def gap_bars(
     """
     scene = Scene(trace, frames)
     panel = bars_panel(scene, width, height)
-    spec = panel.spec | {"layer": heading(scene) + panel.spec["layer"]} | titled("log p(x) = ELBO + KL")
+    spec = panel.spec | {"layer": heading(scene, width) + panel.spec["layer"]} | titled("log p(x) = ELBO + KL")
     first, last = trace[0], trace[-1]
     sentence = (
         f"The bound as bars, for {scene.subject()}. ELBO from {first.elbo:,.3f} to {last.elbo:,.3f}, "
@@ -66,7 +57,7 @@ def bars_panel(scene: Scene, width: int | str, height: int) -> Panel:
         layer("point", {"x": x}, *still, opacity=0, tooltip=None),  # holds the axis still
         *_bar(_BARS[0], "datum.elbo", "datum.log_likelihood", x, GAP, 0.62 * step, 0.34 * step),
         *_bar(_BARS[1], "datum.expected_log_joint", "datum.elbo", x, _ENTROPY, 1.62 * step, 0.34 * step),
-        *(_line_of_numbers(text, (number + 0.26) * step) for number, text in enumerate(lines)),
+        *(_line_of_numbers(text, (number + 0.26) * step, width) for number, text in enumerate(lines)),
     ]
     view = {"width": width, "height": height, "data": {"name": "halves"}, "layer": layers}
     return Panel(view, {"halves": scene.table})
@@ -89,8 +80,9 @@ def _below(level: str) -> str:
     return f"abs({distance}) > 1e-9 * (1 + abs(datum.log_likelihood)) ? {distance} : 0"
 
 
-def _line_of_numbers(text: str, y: float) -> Json:
+def _line_of_numbers(text: str, y: float, width: int | str) -> Json:
     place: Json = {"align": "left", "baseline": "middle", "x": 6, "y": y, "color": BLACK, "tooltip": None}
+    place["fontSize"] = fitting(width, _NEEDED)
     off = calculate("abs(datum.log_likelihood - datum.elbo - datum.kl)", "off")
     return layer("text", {"text": as_text("words")}, now(), off, calculate(text, "words"), **place)
 
@@ -157,7 +149,11 @@ def gap_points(
         _gap_words("gaps", "disc"),
     ]
     tables = {"points": points_table(scene, columns), "gaps": gaps_table(scene)}
-    spec = {"width": width, "height": height, "layer": heading(scene, rows=True, y=-44, note_at=(0, -18)) + layers}
+    spec = {
+        "width": width,
+        "height": height,
+        "layer": heading(scene, width, rows=True, y=-44, note_at=(0, -18)) + layers,
+    }
     title = titled("Which points make the bound loose?")
     return scene.picture(Panel(spec | title, tables), half_step, _sentence(scene))
 
@@ -214,6 +210,6 @@ def gap_rows(
         layer("text", {"x": x, "y": y, "text": as_text("name")}, *steps, data="top_gaps", **label),
         _gap_words("top_gaps", unit),
     ]
-    spec = {"width": width, "height": height, "layer": heading(scene, y=-44, note_at=(0, -18)) + layers}
+    spec = {"width": width, "height": height, "layer": heading(scene, width, y=-44, note_at=(0, -18)) + layers}
     panel = Panel(spec | titled("Which rows make the bound loose?"), {"top_gaps": top_gaps_table(scene, most)})
     return scene.picture(panel, half_step, _sentence(scene))

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from emcore.charts.grammar import Json, as_given, as_text, calculate, layer, look_up, now, quantitative
 from emcore.charts.packed import Domain
-from emcore.charts.scene import Json, as_given, as_text, calculate, layer, look_up, now, quantitative
 from emcore.charts.theme import BLACK, COMPONENT_SHAPES, GREY
 
 _POINT_AREA = 70

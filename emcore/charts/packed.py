@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from emcore.charts.scene import Json, Scene, column_titles, plain
+from emcore.charts.grammar import Json
+from emcore.charts.scene import Scene, column_titles, plain
 from emcore.charts.theme import colour, dash, shape
 from emcore.families.binomial import Binomial
 from emcore.families.exponential import Exponential

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from emcore.charts.grammar import Json, as_given, as_text, kind_channel, layer, now, quantitative, so_far, titled
+from emcore.charts.heading import heading
 from emcore.charts.marks import component_layers, plane, row_tips
 from emcore.charts.packed import (
     Domain,
@@ -15,21 +17,7 @@ from emcore.charts.packed import (
     points_table,
 )
 from emcore.charts.picture import Picture
-from emcore.charts.scene import (
-    Json,
-    Panel,
-    Scene,
-    as_given,
-    as_text,
-    heading,
-    kind_channel,
-    layer,
-    now,
-    plain,
-    quantitative,
-    so_far,
-    titled,
-)
+from emcore.charts.scene import Panel, Scene, plain
 from emcore.charts.theme import BLACK, GREY, LABEL_SIZE
 from emcore.charts.trace import half_step_axis
 from emcore.tables import parameter_name, scalars
@@ -58,7 +46,7 @@ def parameter_path(
     scene = Scene(trace, frames)
     panel = path_panel(scene, columns, field, names, domain, width, height)
     what = field or ("means" if _has_plane(trace) else _field(trace, None))
-    spec = panel.spec | {"layer": heading(scene, rows="points" in panel.datasets) + panel.spec["layer"]}
+    spec = panel.spec | {"layer": heading(scene, width, rows="points" in panel.datasets) + panel.spec["layer"]}
     sentence = f"The path of {what}, for {scene.subject()}. {_ends(trace, what)}"
     return scene.picture(Panel(spec, panel.datasets), half_step, sentence)
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from emcore.charts.densities import line_layers
+from emcore.charts.grammar import Json, titled
+from emcore.charts.heading import heading
 from emcore.charts.marks import coloured_rows, component_layers, plane, spread_apart, spread_channels
 from emcore.charts.packed import (
     Domain,
@@ -15,13 +17,7 @@ from emcore.charts.packed import (
     shown_responsibilities,
 )
 from emcore.charts.picture import Picture
-from emcore.charts.scene import (
-    Json,
-    Panel,
-    Scene,
-    heading,
-    titled,
-)
+from emcore.charts.scene import Panel, Scene
 from emcore.trace import Trace
 
 
@@ -51,7 +47,7 @@ def responsibilities(
     panel = scatter_panel(scene, columns, names, domain, width, height)
     spec = (
         panel.spec
-        | {"layer": heading(scene, rows=True) + panel.spec["layer"]}
+        | {"layer": heading(scene, width, rows=True) + panel.spec["layer"]}
         | titled("Who is responsible for each point?")
     )
     return scene.picture(Panel(spec, panel.datasets), half_step, _sentence(scene))

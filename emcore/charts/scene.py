@@ -1,4 +1,4 @@
-"""What all charts of one trace share: the half-steps shown, their tables, the scrubber and the heading.
+"""What all charts of one trace share: the half-steps shown, their tables and the scrubber.
 
 The scrubber is one Vega-Lite parameter, `half_step`: the position among the half-steps shown, so that a picture
 steps with no Python behind it. Tables hold one row per half-step, with a list or a string over rows of x inside;
@@ -13,12 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from emcore.charts.grammar import Json
 from emcore.charts.picture import Picture
-from emcore.charts.theme import BLACK, GREY, HEADING_SIZE, KIND_COLOURS, KIND_SHAPES, KINDS, LABEL_SIZE
 from emcore.tables import NUMBERS, halves_columns, kept_halves, kept_rows
 from emcore.trace import Trace
 
-Json = dict[str, Any]
 _CELLS = 800_000  # characters that may be spent on what moves with every row and half-step
 
 
@@ -176,103 +175,6 @@ def plain(value: float) -> float | None:
 
 def _plain(value: float, logarithmic: bool) -> float | None:
     return plain(value) if value > 0 or not logarithmic else None
-
-
-def now() -> Json:
-    """Keeps the rows of the scrubbed half-step."""
-    return {"filter": "datum.half_step == half_step"}
-
-
-def so_far() -> Json:
-    """Keeps the rows up to the scrubbed half-step."""
-    return {"filter": "datum.half_step <= half_step"}
-
-
-def layer(mark: str, encoding: Json, *transform: Json, data: str | None = None, **options: Any) -> Json:
-    """One mark with its channels; `data` names the table where it is not that of the whole view."""
-    view: Json = {"mark": {"type": mark, **options}, "encoding": encoding}
-    if transform:
-        view["transform"] = list(transform)
-    return view | ({"data": {"name": data}} if data else {})
-
-
-def quantitative(field: str, title: str | None = None, **options: Any) -> Json:
-    """A quantitative channel."""
-    return {"field": field, "type": "quantitative", "title": title} | options
-
-
-def as_given(field: str) -> Json:
-    """A channel that takes colours, shapes or dashes as the table gives them."""
-    return {"field": field, "type": "nominal", "scale": None}
-
-
-def calculate(expression: str, name: str) -> Json:
-    """A computed column."""
-    return {"calculate": expression, "as": name}
-
-
-def look_up(table: str, *fields: str) -> list[Json]:
-    """The present half-step's entries of a table, beside every row."""
-    source = {"data": {"name": table}, "key": "half_step", "fields": list(fields)}
-    return [calculate("half_step", "now"), {"lookup": "now", "from": source}]
-
-
-def kind_channel(channel: str) -> Json:
-    """Colour or shape by kind of half-step."""
-    values = KIND_COLOURS if channel == "colour" else KIND_SHAPES
-    return {"field": "kind", "type": "nominal", "scale": {"domain": list(KINDS), "range": list(values)}, "legend": None}
-
-
-def heading(
-    scene: Scene, *, key: bool = False, rows: bool = False, y: int = -20, note_at: tuple[int, int] = (0, -44)
-) -> list[Json]:
-    """Layers over a plot: where we are in words, what is left out, and (with `key`) what the two symbols mean.
-
-    `rows`: the chart shows rows of x, so say when some are left out. `y` and `note_at`: pixels from the
-    top (right) of the plot.
-    """
-    kind = {"color": kind_channel("colour"), "shape": kind_channel("shape")}
-    words = {"baseline": "middle", "tooltip": None}
-    note = {"align": "right", "x": "width", "dx": note_at[0], "y": note_at[1], "color": GREY, "fontSize": LABEL_SIZE}
-    symbol = {"filled": True, "size": 130, "opacity": 1, "x": 8, "y": y, "tooltip": None}
-    title = {"align": "left", "x": 22, "y": y, "fontWeight": "bold"}
-    field = "note_rows" if rows else "note"
-    return [
-        layer("point", kind, now(), data="halves", **symbol),
-        layer("text", {"text": as_text("title")}, now(), data="halves", **title, **words),
-        *([layer("text", {"text": as_text(field)}, now(), data="halves", **note, **words)] if scene.note(rows) else []),
-        *(_key(y) if key else []),
-    ]
-
-
-def as_text(field: str) -> Json:
-    """A text channel."""
-    return {"field": field, "type": "nominal"}
-
-
-def _key(y: int) -> list[Json]:
-    once = {"filter": "datum.half_step == 0"}
-    layers: list[Json] = []
-    for kind, fill, form, left in zip(KINDS, KIND_COLOURS, KIND_SHAPES, (-178, -78), strict=True):
-        at = {"x": "width", "y": y, "tooltip": None}
-        dot = {"filled": True, "size": 110, "color": fill, "shape": form, "opacity": 1, "xOffset": left}
-        word = {"align": "left", "baseline": "middle", "text": f"after {kind}", "xOffset": left + 12}
-        layers.append(layer("point", {}, once, data="halves", **at, **dot))
-        layers.append(layer("text", {}, once, data="halves", **at, **word, fontSize=LABEL_SIZE, color=BLACK))
-    return layers
-
-
-def titled(text: str) -> Json:
-    """A chart's title."""
-    return {"title": {"text": text, "offset": 12, "fontSize": HEADING_SIZE}}
-
-
-def powers_of_ten(title: str, field: str, **scale: Any) -> Json:
-    """A channel on a log axis with lines and ticks at powers of ten alone."""
-    whole = {"test": "abs(log(datum.value) / LN10 - round(log(datum.value) / LN10)) < 1e-6", "value": 1}
-    only = {"condition": whole, "value": 0}
-    axis = {"tickCount": 6, "format": "~g", "gridOpacity": only, "tickOpacity": only}
-    return quantitative(field, title, scale={"type": "log", "nice": False} | scale, axis=axis)
 
 
 def column_titles(names: Sequence[str] | None, columns: Sequence[int], n_features: int) -> list[str]:

@@ -2,22 +2,11 @@
 
 import numpy as np
 
+from emcore.charts.grammar import Json, as_given, as_text, calculate, layer, look_up, now, quantitative, titled
+from emcore.charts.heading import heading
 from emcore.charts.packed import counts_table, q_table, shown_responsibilities
 from emcore.charts.picture import Picture
-from emcore.charts.scene import (
-    Json,
-    Panel,
-    Scene,
-    as_given,
-    as_text,
-    calculate,
-    heading,
-    layer,
-    look_up,
-    now,
-    quantitative,
-    titled,
-)
+from emcore.charts.scene import Panel, Scene
 from emcore.charts.theme import COMPONENT_COLOURS, GREY, LABEL_SIZE
 from emcore.trace import Trace
 
@@ -30,7 +19,9 @@ def strip(trace: Trace, *, width: int | str = 640, height: int = 200, frames: in
     scene = Scene(trace, frames)
     panel = strip_panel(scene, width, height)
     spec = (
-        panel.spec | {"layer": heading(scene, rows=True) + panel.spec["layer"]} | titled("q(z = k) for every row of x")
+        panel.spec
+        | {"layer": heading(scene, width, rows=True) + panel.spec["layer"]}
+        | titled("q(z = k) for every row of x")
     )
     last = trace[-1].q.probs
     sure = int((last.max(axis=1) > 0.99).sum())
@@ -48,6 +39,7 @@ def strip_panel(scene: Scene, width: int | str, height: int) -> Panel:
         calculate("sequence(0, datum.k)", "component"),
         {"flatten": ["component"]},
         calculate("datum.q[datum.k * datum.i + datum.component] / 1000", "responsibility"),
+        {"filter": "datum.responsibility > 0"},
         calculate("-datum.component - 1", "base"),
         calculate("datum.base + 0.88 * datum.responsibility", "top"),
         calculate("datum.place + 1", "end"),
@@ -56,11 +48,19 @@ def strip_panel(scene: Scene, width: int | str, height: int) -> Panel:
     x = quantitative("place", "rows of x, in the order of their last q", scale={"nice": False}, axis=_bare())
     y = quantitative("base", "", scale={"nice": False}, axis=None)
     tips = [quantitative(name, name) for name in ("row", "component", "responsibility")]
-    bars = {"x": x, "x2": {"field": "end"}, "y": y, "y2": {"field": "top"}, "fill": as_given("colour"), "tooltip": tips}
+    bars = {
+        "x": x,
+        "x2": {"field": "end"},
+        "y": y,
+        "y2": {"field": "top"},
+        "fill": as_given("colour"),
+        "stroke": as_given("colour"),
+        "tooltip": tips,
+    }
     layers = [
         layer("rule", {"y": y}, now(), data="counts", color=GREY, strokeWidth=0.7, tooltip=None),
-        layer("rect", bars, *steps, data="order"),
-        _label(y, "'component ' + datum.component", align="right", x=0, dx=-8, fontWeight="bold"),
+        layer("rect", bars, *steps, data="order", strokeWidth=0.4),
+        _label(y, "'k = ' + datum.component", align="right", x=0, dx=-8, fontWeight="bold"),
         _label(y, "format(datum.count, ',.1f') + ' rows'", align="left", x="width", dx=8),
     ]
     tables = {

@@ -2,20 +2,10 @@
 
 from typing import Literal
 
+from emcore.charts.grammar import Json, kind_channel, layer, now, powers_of_ten, quantitative, so_far, titled
+from emcore.charts.heading import heading, key
 from emcore.charts.picture import Picture
-from emcore.charts.scene import (
-    Json,
-    Panel,
-    Scene,
-    heading,
-    kind_channel,
-    layer,
-    now,
-    powers_of_ten,
-    quantitative,
-    so_far,
-    titled,
-)
+from emcore.charts.scene import Panel, Scene
 from emcore.charts.theme import BLACK, GAP, GREY
 from emcore.trace import Trace
 
@@ -47,7 +37,7 @@ def staircase(
     """
     scene = Scene(trace, frames)
     panel = staircase_panel(scene, scale, future, width, height, with_prior)
-    spec = panel.spec | {"layer": heading(scene, key=True) + panel.spec["layer"]}
+    spec = panel.spec | {"layer": heading(scene, width) + key("height", 37) + panel.spec["layer"]}
     gaps = scene.halves["kl"]
     widest = max(range(len(gaps)), key=lambda i: gaps[i])
     sentence = (
@@ -90,7 +80,7 @@ def zoom_box(zoom: bool) -> Json:
 
 def half_step_axis(title: str = "half-step") -> Json:
     """The x channel of every chart over the run: the half-step's number in the trace."""
-    axis = {"tickMinStep": 1, "grid": False, "format": "d"}
+    axis = {"tickMinStep": 1, "grid": False, "format": "d", "titleAnchor": "start"}  # the key is at the end
     return quantitative("index", title, scale={"zero": False, "nice": False, "padding": 12}, axis=axis)
 
 
@@ -135,7 +125,7 @@ def kl_curve(
     panel = kl_panel(scene, width, height)
     spec = (
         panel.spec
-        | {"layer": heading(scene, key=True) + panel.spec["layer"]}
+        | {"layer": heading(scene, width) + key("height", 37) + panel.spec["layer"]}
         | titled("The gap closes: KL(q || posterior)")
     )
     drawn = [kl for kl in scene.halves["kl"] if kl > KL_FLOOR]
@@ -147,8 +137,8 @@ def kl_curve(
 
 def kl_panel(scene: Scene, width: int | str, height: int) -> Panel:
     """The gap on a log axis, without heading and title."""
-    x = half_step_axis("half-step (none drawn where the gap is 0, as after an exact E-step)")
-    at = {"x": x, "y": powers_of_ten("nats, log scale", "kl", padding=12)}
+    x = half_step_axis()
+    at = {"x": x, "y": powers_of_ten("nats (a gap of 0 is not drawn)", "kl", padding=12)}
     shown = {"filter": f"datum.kl > {KL_FLOOR}"}
     line: Json = {"color": GAP, "strokeWidth": 3, "tooltip": None}
     layers = [

@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 
 from emcore.charts.gap import bars_panel
+from emcore.charts.grammar import Json, titled
+from emcore.charts.heading import heading, key
 from emcore.charts.packed import Domain
 from emcore.charts.path import path_panel
 from emcore.charts.picture import Picture
 from emcore.charts.scatter import scatter_panel
-from emcore.charts.scene import Json, Panel, Scene, heading, titled
+from emcore.charts.scene import Panel, Scene
 from emcore.charts.strips import strip_panel
 from emcore.charts.trace import Scale, staircase_panel, zoom_box
 from emcore.trace import Trace
 
-_SIDE = 270  # labels of axes and of components, and the space between the two columns
+_SIDE = 230  # labels of axes and of components, and the space between the two columns
 _ABOVE = 85  # heading
 _AROUND = 62  # title and axis of one panel
 
@@ -68,7 +70,7 @@ def view(
 
 
 def _top(scene: Scene) -> list[Json]:
-    return heading(scene, key=True, rows=True, y=12, note_at=(-205, 12))
+    return heading(scene, 1000, rows=True, y=12, note_at=(-185, 12)) + key(12)
 
 
 def _named(panel: Panel, title: str) -> Panel:
