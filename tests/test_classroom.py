@@ -1,13 +1,24 @@
 """Lessons, exercises and links: what the apps ask of the package."""
 
 from dataclasses import replace
+from urllib.parse import parse_qsl
 
 import numpy as np
 import pytest
 
 from emcore.classroom import links
 from emcore.classroom.exercises import Exercise, Slip
-from emcore.classroom.mixture import BY_HAND, MixtureSettings, mixture_lesson, numeric_columns, seeded_means
+from emcore.classroom.mixture import (
+    BY_HAND,
+    CONTROLS,
+    EXERCISES,
+    PRESETS,
+    MixtureSettings,
+    mixture_lesson,
+    numeric_columns,
+    rows_csv,
+    seeded_means,
+)
 from emcore.stopping import Status
 
 FAITHFUL = MixtureSettings("old_faithful", ("eruptions", "waiting"), 3)
@@ -83,6 +94,47 @@ def test_a_link_restores_what_it_was_made_from():
     controls = {"k": links.Number(3, 1, 8), "init": links.Choice(["a b", "c&d"])}
     text = links.link({"file": "02.py"}, {"k": 5, "init": "c&d"})
     assert text == "?file=02.py&k=5&init=c%26d"
-    from urllib.parse import parse_qsl
-
     assert links.read(dict(parse_qsl(text[1:])), controls) == {"k": 5, "init": "c&d"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2.1,55;4,80", ((2.1, 55.0), (4.0, 80.0))),
+        ("1,2,3", ()), ("a,b", ()), ("nan,1", ()), ("", ()), (";".join(["1,1"] * 9), ()),
+    ],
+)  # fmt: skip
+def test_points_from_a_link_are_pairs_of_finite_numbers(text, expected):
+    assert links.Points().read(text) == expected
+    if expected:
+        assert links.Points().read(links.Points.write(expected)) == expected
+
+
+def test_every_slip_has_its_own_hint_and_the_answers_are_those_of_the_package():
+    """The numbers in the exercises are one M-step, and the gap of a one-hot Q, as emcore computes them."""
+    import emcore as em
+
+    mean, gap = EXERCISES
+    x = np.array([[1.0], [2.0], [3.0]])
+    params = em.Mixture(em.Gaussian(), 2).params_from_responsibilities(x, np.array([[1, 0], [0.5, 0.5], [0, 1]]))
+    assert params.means[0, 0] == pytest.approx(mean.answer)
+    assert em.kl([[1.0, 0.0]], [[0.8, 0.2]])[0] == pytest.approx(gap.answer)
+    for exercise in EXERCISES:
+        assert exercise.mark(exercise.answer).kind == "success"
+        for slip in exercise.slips:
+            assert exercise.mark(slip.value).words == f"Not yet. {slip.hint}"
+
+
+def test_presets_are_links_to_settings_that_exist():
+    for preset in PRESETS.values():
+        text = links.link({}, preset)
+        read = links.read(dict(parse_qsl(text[1:])), CONTROLS)
+        for name, value in preset.items():
+            assert read[name] == value
+
+
+def test_the_rows_are_downloaded_with_their_responsibilities():
+    lines = rows_csv(mixture_lesson(FAITHFUL), FAITHFUL).splitlines()
+    assert lines[0] == "eruptions,waiting,responsibility_0,responsibility_1,responsibility_2"
+    assert len(lines) == 273
+    assert sum(float(value) for value in lines[1].split(",")[2:]) == pytest.approx(1.0)

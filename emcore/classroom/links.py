@@ -70,7 +70,30 @@ class Flag:
         return text.lower() in ("1", "true")
 
 
-Control = Number | Choice | Flag
+@dataclass(frozen=True)
+class Points:
+    """Points placed by hand, written "2.1,55;4.3,80"; () where there are none or the text is no such list."""
+
+    most: int = 8
+    initial: tuple[tuple[float, float], ...] = ()
+
+    def read(self, text: str) -> tuple[tuple[float, float], ...]:
+        """Up to `most` pairs of finite numbers."""
+        try:
+            pairs = [tuple(float(part) for part in pair.split(",")) for pair in text.split(";")[: self.most + 1]]
+        except ValueError:
+            return self.initial
+        if len(pairs) > self.most or any(len(pair) != 2 or not all(map(isfinite, pair)) for pair in pairs):
+            return self.initial
+        return tuple((pair[0], pair[1]) for pair in pairs)
+
+    @staticmethod
+    def write(points: Sequence[Sequence[float]]) -> str:
+        """The text that `read` reads."""
+        return ";".join(",".join(f"{value:.6g}" for value in point) for point in points)
+
+
+Control = Number | Choice | Flag | Points
 
 
 def read(query: Mapping[str, Any], controls: Mapping[str, Control]) -> dict[str, Any]:

@@ -4,12 +4,16 @@ Pure functions of their arguments. Runs are remembered by settings, so that thir
 same place share one fit.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from emcore.classroom import links
+from emcore.classroom.exercises import Exercise, Slip
 from emcore.datasets import load
 from emcore.em import Fit, fit
 from emcore.esteps import exact, hard
@@ -19,6 +23,71 @@ from emcore.stopping import Status
 from emcore.trace import Problem, Trace, pose, start_params
 
 BY_HAND = "by hand"
+DATASETS: Mapping[str, str] = MappingProxyType(
+    {
+        "Old Faithful": "old_faithful",
+        "Iris": "iris",
+        "Penguins": "penguins",
+        "Three groups (made by hand)": "three_groups",
+    }
+)
+CONTROLS: Mapping[str, links.Control] = MappingProxyType(
+    {
+        "data": links.Choice(tuple(DATASETS)),
+        "k": links.Number(3, 1, 8),
+        "covariance": links.Choice(("full", "tied", "diag", "spherical")),
+        "start": links.Choice(("random-rows", "k-means++", "random-responsibilities")),
+        "seed": links.Number(1, 0, 9999),
+        "prior": links.Choice((0, 0.1, 0.3, 1, 3, 10, 30, 100)),
+        "hard": links.Flag(),
+        "iterations": links.Choice((30, 100, 300)),
+        "means": links.Points(),
+    }
+)
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "Two eruptions, two Gaussians": {"k": 2},
+        "A slow one: three tied Gaussians": {"k": 3, "covariance": "tied", "iterations": 300},
+        "Hard E-step: the gap stays open": {"k": 3, "hard": 1},
+        "A component collapses": {"data": "Three groups (made by hand)", "k": 8, "iterations": 300},
+        "The same, saved by a prior": {
+            "data": "Three groups (made by hand)",
+            "k": 8,
+            "iterations": 300,
+            "prior": 1,
+        },
+    }
+)
+EXERCISES = (
+    Exercise(
+        "Three points, 1, 2 and 3, have responsibilities 1, ½ and 0 for component 0. "
+        "Where does the M-step put its mean?",
+        4 / 3,
+        "A point counts by its responsibility: (1·1 + ½·2) / (1 + ½) = 4/3.",
+        "Weight each point by its responsibility, and divide by the sum of the responsibilities.",
+        0.005,
+        (
+            Slip(1.5, "You counted the half-claimed point as a whole one."),
+            Slip(1.0, "You divided by 2 points; the responsibilities sum to 1½."),
+            Slip(2 / 3, "You divided by 3 points; the responsibilities sum to 1½."),
+            Slip(2.0, "That is the mean of all points: the responsibilities must weigh them."),
+        ),
+    ),
+    Exercise(
+        "A point has responsibilities 0.8 and 0.2, but a hard E-step puts all of Q on the first component. "
+        "How many nats wide is its gap?",
+        float(-np.log(0.8)),
+        "KL(Q ‖ posterior) = 1 · log(1/0.8) = −log 0.8 = 0.223: minus the log of the largest responsibility.",
+        "KL(Q ‖ p) = Σ Q log(Q/p), and Q is 1 and 0.",
+        0.002,
+        (
+            Slip(float(-np.log(0.2)), "That is −log 0.2: Q sits on the other component."),
+            Slip(float(-np.log10(0.8)), "Nats are natural logarithms; that is a logarithm to base 10."),
+            Slip(float(-np.log2(0.8)), "Nats are natural logarithms; that is a logarithm to base 2."),
+            Slip(0.2, "That is the probability left out; the gap is −log of the one kept."),
+        ),
+    ),
+)
 TOLERANCE = 1e-10  # nats per row: enough for the eye
 
 
@@ -69,6 +138,15 @@ class Lesson:
     def worst_identity_error(self) -> float:
         """The largest |log p(x) - ELBO - KL| over the half-steps, in nats."""
         return max(abs(half.log_likelihood - half.elbo - half.kl) for half in self.trace)
+
+
+def rows_csv(lesson: Lesson, settings: MixtureSettings) -> str:
+    """The rows of the lesson with their last responsibilities, as CSV."""
+    import polars as pl
+
+    probs = lesson.trace[-1].q.probs
+    columns = [pl.Series(f"responsibility_{k}", probs[:, k]) for k in range(settings.n_components)]
+    return table(settings.dataset, settings.columns).with_columns(columns).write_csv()
 
 
 def table(dataset: str, columns: tuple[str, ...]) -> Any:
@@ -126,3 +204,19 @@ def _start(problem: Problem, settings: MixtureSettings) -> Any:
     if means.shape != (settings.n_components, problem.x.shape[1]):
         raise ValueError(f"{settings.n_components} components need as many means, but {len(means)} are placed")
     return problem.model.params_at_means(problem.x, means)
+
+
+def as_link(settings: MixtureSettings, means: tuple[tuple[float, float], ...]) -> dict[str, Any]:
+    """What a link must hold to restore the settings (the columns shown are those of the data set's first view)."""
+    titles = {name: title for title, name in DATASETS.items()}
+    link = {
+        "data": titles[settings.dataset],
+        "k": settings.n_components,
+        "covariance": settings.covariance,
+        "start": settings.init,
+        "seed": settings.seed,
+        "prior": settings.prior_strength,
+        "hard": int(settings.hard),
+        "iterations": settings.max_iter,
+    }
+    return link | ({"means": links.Points.write(means)} if means else {})

@@ -227,8 +227,8 @@ def plot_box(live) -> dict[str, float]:
 
 def test_a_handle_follows_the_mouse_and_stays_on_the_axes(page, address):
     live = open_chart(page, address)
-    handle = live.get_by_role("slider", name="initial mean 2")
-    assert handle.get_attribute("aria-label") == "initial mean 2 at (4.50, 80.0)"
+    handle = live.get_by_role("slider", name="initial mean 1")
+    assert handle.get_attribute("aria-label") == "initial mean 1 at (4.50, 80.0)"
     box, plot = handle.bounding_box(), plot_box(live)
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     assert x == pytest.approx(plot["x"] + plot["width"] * 4.5 / 7, abs=1.5)
@@ -244,19 +244,19 @@ def test_a_handle_follows_the_mouse_and_stays_on_the_axes(page, address):
     page.mouse.move(1275, 2, steps=4)
     page.mouse.up()
     page.get_by_test_id("starts").get_by_text("7.0, 110.0").wait_for()
-    assert handle.get_attribute("aria-label") == "initial mean 2 at (7.00, 110.0)"
+    assert handle.get_attribute("aria-label") == "initial mean 1 at (7.00, 110.0)"
 
 
 def test_a_handle_is_reached_by_tab_and_moved_by_arrows(page, address):
     live = open_chart(page, address)
     page.get_by_role("slider", name="components").focus()
     page.keyboard.press("Tab")
-    handle = live.get_by_role("slider", name="initial mean 1")
+    handle = live.get_by_role("slider", name="initial mean 0")
     assert handle.evaluate("e => e.matches(':focus-visible')")
     page.keyboard.press("ArrowRight")
-    assert handle.get_attribute("aria-label") == "initial mean 1 at (2.07, 55.0)"
+    assert handle.get_attribute("aria-label") == "initial mean 0 at (2.07, 55.0)"
     page.keyboard.press("Shift+ArrowUp")
-    assert handle.get_attribute("aria-label") == "initial mean 1 at (2.07, 63.0)"
+    assert handle.get_attribute("aria-label") == "initial mean 0 at (2.07, 63.0)"
     page.get_by_test_id("starts").get_by_text("[2.07, 63.0]").wait_for()
     assert handle.evaluate("e => e.matches(':focus')")
 
@@ -266,7 +266,7 @@ def test_it_fits_a_phone_and_a_finger_moves_the_handle(new_page, address):
     live = open_chart(page, address)
     assert page.evaluate("document.documentElement.scrollWidth") == 400
     assert 300 < live.locator("svg.marks").bounding_box()["width"] <= 400
-    handle = live.get_by_role("slider", name="initial mean 1")
+    handle = live.get_by_role("slider", name="initial mean 0")
     box, plot = handle.bounding_box(), plot_box(live)
     x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
     finger = page.context.new_cdp_session(page)

@@ -19,7 +19,7 @@ class Handles {
   create(index) {
     const handle = node("div", "em-handle", { tabindex: "0", role: "slider" });
     handle.append(node("span", "em-dot"));
-    handle.firstChild.textContent = index + 1;
+    handle.firstChild.textContent = index; // numbered from 0, as components are
     handle.addEventListener("pointerdown", (event) => {
       handle.setPointerCapture(event.pointerId);
       handle.focus({ preventScroll: true });
@@ -76,7 +76,7 @@ class Handles {
       const place = at.length > 1 ? `(${at.join(", ")})` : at[0];
       const [lo, hi] = extent(view.scale("x").domain());
       handle.style.transform = `translate(${x}px, ${y}px)`;
-      handle.setAttribute("aria-label", `${this.label} ${index + 1} at ${place}`);
+      handle.setAttribute("aria-label", `${this.label} ${index} at ${place}`);
       handle.setAttribute("aria-valuetext", place);
       for (const [key, v] of Object.entries({ min: lo, max: hi, now: point[0] })) handle.setAttribute(`aria-value${key}`, v);
     });

@@ -1,0 +1,342 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["marimo", "numpy", "scipy", "altair", "polars", "anywidget", "vl-convert-python"]
+#
+# [tool.marimo.opengraph]
+# title = "2 · Who is responsible?"
+# description = "A Gaussian mixture by half-steps: who claims each point, and where is the bound loose?"
+# ///
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(width="full", app_title="Who is responsible?", css_file="classroom.css")
+
+with app.setup:
+    from dataclasses import replace
+
+    import marimo as mo
+
+    from emcore import charts
+    from emcore.charts.live import LiveChart
+    from emcore.classroom import links
+    from emcore.classroom import mixture as classroom
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    # Who is responsible?
+
+    Each point came from one of $k$ Gaussians; which one is hidden: $z^{(i)}$. The **E-step** sets $Q_i(z)$ to the
+    responsibilities $p(z \mid x^{(i)}; \theta)$; the **M-step** refits each Gaussian to what it is responsible for.
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(claims_view, views):
+    mo.Html(f"<div class='em-grid'><div>{claims_view}</div><div>{views[0]}{views[1]}</div></div>")
+    return
+
+
+@app.cell(hide_code=True)
+def _(lesson, moved):
+    _start = " The start is yours: you moved a mean." if moved else ""
+    mo.callout(lesson.message + _start, kind=lesson.kind)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    guess = mo.ui.radio(
+        ["It is 0 and stays 0.", "It is 0 after each E-step, and opens at each M-step.", "It grows step by step."],
+        label="**Predict first:** how wide is the gap, log p(x) − ELBO, as the soft algorithm runs?",
+    )
+    mo.hstack([guess])
+    return (guess,)
+
+
+@app.cell(hide_code=True)
+def _(guess, lesson):
+    mo.stop(guess.value is None or lesson.fit is None)
+    mo.md(
+        f"You said: “{guess.value}” In this run the gap is **{lesson.trace[0].kl:.3g}** nats after the first E-step "
+        f"and **{lesson.trace[1].kl:.3g}** after the first M-step: Q still belongs to the old parameters. The next "
+        "E-step turns that opening into log-likelihood (Neal & Hinton 1998)."
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(lesson):
+    mo.stop(lesson.fit is None)
+    _last = lesson.trace[-1]
+    mo.hstack(
+        [
+            mo.stat(f"{_last.log_likelihood:,.4f}", label="log p(x) at the end, nats", bordered=True),
+            mo.stat(f"{_last.elbo:,.4f}", label="ELBO at the end", bordered=True),
+            mo.stat(f"{_last.kl:.3g}", label="KL(Q ‖ posterior) at the end", bordered=True),
+            mo.stat(
+                f"{lesson.worst_identity_error:.1e}",
+                label="largest |log p(x) − ELBO − KL|",
+                caption=f"over {len(lesson.trace)} half-steps",
+                bordered=True,
+            ),
+        ],
+        wrap=True,
+        widths="equal",
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(views):
+    _, _, _loose, _shares, _closing, _paths, _height = views
+    mo.ui.tabs(
+        {
+            "Which points make the bound loose?": _loose,
+            "All responsibilities": _shares,
+            "KL on a log scale": _closing,
+            "Path of the means": _paths,
+            "Density": _height,
+        }
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    answers = mo.ui.array(
+        [mo.ui.number(step=0.001, label=exercise.question, full_width=True) for exercise in classroom.EXERCISES]
+    )
+    return (answers,)
+
+
+@app.cell(hide_code=True)
+def _(answers):
+    _parts = []
+    for _exercise, _field, _given in zip(classroom.EXERCISES, answers, answers.value, strict=True):
+        _verdict = _exercise.mark(_given)
+        _parts.append(
+            mo.vstack([_field, mo.callout(_verdict.words, kind=_verdict.kind)] if _verdict.words else [_field])
+        )
+    mo.accordion({"Exercises": mo.vstack(_parts, gap=1)})
+    return
+
+
+@app.cell(hide_code=True)
+def _(lesson):
+    mo.stop(lesson.fit is None)
+    mo.accordion({"Every half-step in numbers": mo.ui.table(lesson.trace.to_frame(), selection=None, page_size=12)})
+    return
+
+
+@app.cell(hide_code=True)
+def _(asked, here, lesson, link_now):
+    _presets = " · ".join(f"[{title}]({links.link(here, preset)})" for title, preset in classroom.PRESETS.items())
+    _downloads = (
+        [
+            mo.download(lesson.trace.to_frame().write_csv().encode(), "half_steps.csv", label="half-steps (CSV)"),
+            mo.download(
+                classroom.rows_csv(lesson, asked).encode(), "rows.csv", label="rows and responsibilities (CSV)"
+            ),
+        ]
+        if lesson.fit is not None
+        else []
+    )
+    mo.accordion(
+        {
+            "For the teacher": mo.vstack(
+                [
+                    mo.md(f"Start the class from: {_presets}"),
+                    mo.md(f"[This link]({link_now}) restores every control as it is now, moved means included."),
+                    mo.hstack(_downloads, justify="start"),
+                    mo.md(
+                        "In fifteen minutes: predict the gap; step through two iterations and read the bars; "
+                        "find the points between the clusters in “Which points make the bound loose?”; "
+                        "drag two means together and see how long EM takes to part them; switch to the hard E-step."
+                    ),
+                ]
+            )
+        }
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    query = mo.query_params()
+    linked = links.read(query, classroom.CONTROLS)
+    here = {"file": query["file"]} if "file" in query else {}
+    return here, linked
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    dataset = mo.ui.dropdown(list(classroom.DATASETS), value=linked["data"], label="data", full_width=True)
+    return (dataset,)
+
+
+@app.cell(hide_code=True)
+def _(dataset):
+    _names = classroom.numeric_columns(classroom.DATASETS[dataset.value])
+    across = mo.ui.dropdown(_names, value=_names[0], label="across", full_width=True)
+    up = mo.ui.dropdown(_names, value=_names[1] if len(_names) == 2 else _names[2], label="up", full_width=True)
+    return across, up
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    components = mo.ui.slider(1, 8, value=linked["k"], label="components k", show_value=True, full_width=True)
+    return (components,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    covariance = mo.ui.dropdown(
+        list(classroom.CONTROLS["covariance"].options), value=linked["covariance"], label="covariance", full_width=True
+    )
+    return (covariance,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    init = mo.ui.dropdown(
+        list(classroom.CONTROLS["start"].options), value=linked["start"], label="start", full_width=True
+    )
+    return (init,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    seed = mo.ui.number(0, 9999, value=linked["seed"], label="seed", full_width=True)
+    return (seed,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    prior = mo.ui.slider(
+        steps=list(classroom.CONTROLS["prior"].options),
+        value=linked["prior"],
+        label="prior strength",
+        show_value=True,
+        full_width=True,
+    )
+    return (prior,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    hard = mo.ui.switch(value=linked["hard"], label="hard E-step: all of Q on the best")
+    return (hard,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    iterations = mo.ui.dropdown(
+        [str(most) for most in classroom.CONTROLS["iterations"].options],
+        value=str(linked["iterations"]),
+        label="iterations at most",
+        full_width=True,
+    )
+    return (iterations,)
+
+
+@app.cell(hide_code=True)
+def _():
+    put_back = mo.ui.button(label="put the means back", value=0, on_click=lambda presses: presses + 1)
+    return (put_back,)
+
+
+@app.cell(hide_code=True)
+def _(across, components, covariance, dataset, hard, init, iterations, prior, put_back, seed, up):
+    mo.sidebar(
+        [
+            mo.md("**The model**"),
+            components,
+            covariance,
+            prior,
+            mo.md("**The start**"),
+            init,
+            seed,
+            mo.md("Drag the numbered means in the plot: by mouse or finger, or with Tab and the arrow keys."),
+            put_back,
+            mo.md("**The algorithm**"),
+            hard,
+            iterations,
+            mo.md("**The data**"),
+            dataset,
+            across,
+            up,
+        ],
+        width="20rem",
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(across, components, covariance, dataset, hard, init, iterations, prior, seed, up):
+    asked = classroom.MixtureSettings(
+        dataset=classroom.DATASETS[dataset.value],
+        columns=(across.value, up.value),
+        n_components=components.value,
+        covariance=covariance.value,
+        init=init.value,
+        seed=seed.value or 0,
+        prior_strength=prior.value,
+        hard=hard.value,
+        max_iter=int(iterations.value),
+    )
+    return (asked,)
+
+
+@app.cell(hide_code=True)
+def _():
+    # Made once: later cells change what these charts show, and the picture on the page stays.
+    claims = LiveChart(height=430, link="run", handle_label="initial mean")
+    claims_view = mo.ui.anywidget(claims)
+    stairs, ledger, loose, shares, closing, paths, height_map = (
+        LiveChart(height=300, link="run", quiet=True) for _ in range(7)
+    )
+    views = [mo.ui.anywidget(chart) for chart in (stairs, ledger, loose, shares, closing, paths, height_map)]
+    return claims, claims_view, closing, height_map, ledger, loose, paths, shares, stairs, views
+
+
+@app.cell(hide_code=True)
+def _(asked, claims, linked, put_back):
+    # A new start puts the handles where it puts the means; so does the button. A link may place them elsewhere.
+    placed = classroom.seeded_means(asked)
+    _from_link = put_back.value == 0 and len(linked["means"]) == len(placed)
+    claims.place(linked["means"] if _from_link else placed)
+    return (placed,)
+
+
+@app.cell(hide_code=True)
+def _(asked, claims, claims_view, here, placed):
+    _ = claims_view.value
+    where = tuple(map(tuple, claims.handles))
+    moved = where != placed
+    settings = replace(asked, init=classroom.BY_HAND, means=where) if moved else asked
+    lesson = classroom.mixture_lesson(settings)
+    link_now = links.link(here, classroom.as_link(asked, where if moved else ()))
+    return lesson, link_now, moved
+
+
+@app.cell(hide_code=True)
+def _(across, claims, closing, height_map, ledger, lesson, loose, paths, shares, stairs, up):
+    if lesson.fit is not None:
+        _trace, _names = lesson.trace, (across.value, up.value)
+        claims.update(charts.responsibilities(_trace, names=_names, width="container", height=400))
+        stairs.update(charts.staircase(_trace, width="container", height=250))
+        ledger.update(charts.gap_bars(_trace, width="container"))
+        loose.update(charts.gap_rows(_trace, width="container", height=300))
+        shares.update(charts.strip(_trace, width="container", height=300))
+        closing.update(charts.kl_curve(_trace, width="container", height=300))
+        paths.update(charts.parameter_path(_trace, names=_names, width="container", height=300))
+        height_map.update(charts.density(_trace, names=_names, width="container", height=300))
+    return
+
+
+if __name__ == "__main__":
+    app.run()
