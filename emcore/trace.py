@@ -40,6 +40,12 @@ class HalfStep(NamedTuple):
     kl: float  # KL(q ‖ p(z | x; params)), computed directly
     kl_rows: np.ndarray  # (n,) its rows, unweighted
 
+    def __repr__(self) -> str:
+        """The numbers; params and q would fill the screen."""
+        numbers = {"log_likelihood": self.log_likelihood, "elbo": self.elbo, "kl": self.kl}
+        shown = ", ".join(f"{name}={value:.8g}" for name, value in numbers.items())
+        return f"HalfStep({self.iteration}, {self.kind!r}, {shown})"
+
     @property
     def elbo(self) -> float:
         """E_q log p(x, z) + H(q)."""
