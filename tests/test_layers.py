@@ -38,7 +38,11 @@ MAY_KNOW = {
     **dict.fromkeys(ALGORITHMS, PROTOCOL | ALGORITHMS),  # never a model or family: the protocol is all they see
     "datasets": BASE,
     "tables": PROTOCOL | ALGORITHMS,
-    "classroom": PROTOCOL | ALGORITHMS | MODELS | {"datasets", "tables"},  # what the apps ask for; draws nothing
+    "uploads": BASE,
+    "classroom": PROTOCOL
+    | ALGORITHMS
+    | MODELS
+    | {"datasets", "tables", "uploads"},  # what the apps ask for; draws nothing
     "charts": PROTOCOL | ALGORITHMS | MODELS | {"datasets", "tables"},
     "export": PROTOCOL | ALGORITHMS | MODELS | {"datasets", "tables", "charts", "classroom"},
 }

@@ -1,0 +1,226 @@
+"""A student's own table: what is read, what is refused in words, and that nothing is ever raised."""
+
+import csv
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from emcore import uploads
+from emcore.uploads import Table, read_table
+
+EVIL = '<img src=x onerror="alert(1)">'
+
+
+def read(data: str | bytes) -> Table:
+    table = read_table(data.encode() if isinstance(data, str) else data)
+    assert isinstance(table, Table), table
+    return table
+
+
+def refused(data: str | bytes) -> str:
+    words = read_table(data.encode() if isinstance(data, str) else data)
+    assert isinstance(words, str)
+    assert words.endswith((".", ")."))
+    return words
+
+
+def numbers(table: Table) -> list[list[float] | None]:
+    return [None if column.values is None else column.values.tolist() for column in table.columns]
+
+
+def names(table: Table) -> list[str]:
+    return [column.name for column in table.columns]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_separators_and_line_ends(separator, end):
+    table = read(end.join(separator.join(row) for row in (["a", "b"], ["1", "2.5"], ["-3", "4e1"])))
+    assert names(table) == ["a", "b"]
+    assert numbers(table) == [[1, -3], [2.5, 40]]
+    assert table.n_rows == 2
+    assert table.usable == (0, 1)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16"])
+def test_encodings(encoding):
+    table = read("Größe;b\n1;2\n3;4\n".encode(encoding))
+    assert names(table) == ["Größe", "b"]
+    assert any("Latin-1" in note for note in table.notes) == (encoding in ("latin-1", "cp1252"))
+
+
+def test_bytes_that_only_latin_1_knows():
+    assert names(read(b"a\x81\xe9,b\n1,2\n2,3\n")) == ["a é", "b"], "a control character is shown as a space"
+
+
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_decimal_commas(separator):
+    table = read(separator.join(["a", "b"]) + "\n" + "\n".join([f"1,5{separator}2", f"-,25{separator}3"]))
+    assert numbers(table) == [[1.5, -0.25], [2, 3]]
+    assert "Commas inside numbers were read as decimal commas." in table.notes
+
+
+def test_one_column_of_decimal_commas_is_two_columns():
+    """It cannot be told apart, and the note says what was taken to separate the cells."""
+    table = read("1,5\n2,25\n")
+    assert numbers(table) == [[1, 2], [5, 25]]
+    assert "Cells are separated by commas." in table.notes
+
+
+def test_thousands_are_not_guessed_at():
+    assert "1 of 2 cells" in read("a;b\n1.000,5;2\n2,5;3").columns[0].trouble
+    assert "thousands or decimals" in read("a;b\n1.000;2,5\n2.000;3,5").columns[0].trouble
+    assert read('a,b\n"1,000",2\n"2,000",3').columns[0].values is None
+
+
+def test_quoted_cells_hold_separators_quotes_and_line_breaks():
+    table = read('"a, or ""b""\nand c",d\n"1",2\n3,"4"\n')
+    assert names(table) == ['a, or "b" and c', "d"]
+    assert numbers(table) == [[1, 3], [2, 4]]
+    assert "1 of 2 cells" in read('a,b\n"1\n2",3\n4,5').columns[0].trouble
+
+
+@pytest.mark.parametrize("cell", ["", " ", "NA", "n/a", "NaN", "null", "None", "?", "-", "--", "."])
+def test_missing_cells_are_nan(cell):
+    column = read(f"a,b\n1,2\n{cell},3\n4,4").columns[0]
+    np.testing.assert_array_equal(column.values, [1, np.nan, 4])
+    assert column.n_missing == 1
+
+
+def test_short_rows_end_in_missing_cells_and_blank_rows_are_none():
+    table = read("a,b\n1,2\n\n3\n , \n5,6\n")
+    np.testing.assert_array_equal(table.columns[1].values, [2, np.nan, 6])
+    assert table.n_rows == 3
+
+
+def test_a_first_line_of_numbers_is_data():
+    table = read("1\t2\n3\t4\n")
+    assert numbers(table) == [[1, 3], [2, 4]]
+    assert names(table) == ["column 0", "column 1"]
+    assert any("taken as data" in note for note in table.notes)
+
+
+def test_names_are_unique_and_never_empty():
+    assert names(read("a,a,a (2),,a\n1,2,3,4,5\n2,3,4,5,6\n")) == ["a", "a (3)", "a (2)", "column 3", "a (4)"]
+    long = names(read("x" * 500 + "\n1\n2\n"))[0]
+    assert len(long) == 60
+    assert long.endswith("…")
+    assert names(read("a\u202eb,c\x85d\n1,2\n3,4\n")) == ["a b", "c d"], "nothing that turns the text around"
+
+
+@pytest.mark.parametrize(
+    "name", [EVIL, "a.b", "a[0]", "datum['x']", "$1", "| a |", "{{x}}", "__import__('os')", "=1+1"]
+)
+def test_names_stay_text(name):
+    stream = io.StringIO()
+    csv.writer(stream).writerows([[name, "b"], [1, 2], [2, 3]])
+    assert names(read(stream.getvalue())) == [name, "b"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "trouble"),
+    [
+        (["red", "blue"], "text"),
+        (["1", "blue"], "1 of 2 cells"),
+        (["2020-01-31", "2020-02-01"], "dates"),
+        (["31.1.2020", "1.2.2020 12:00"], "dates"),
+        (["NA", ""], "empty"),
+        (["7", "7"], "one number only"),
+        (["inf", "1"], "infinity"),
+        (["1e999", "1"], "infinity"),
+        (["1e120", "1"], "beyond 1e+100"),
+        (["True", "False"], "text"),
+        (["1_000", "2_000"], "text"),
+        (["=1+1", "=cmd|' /C calc'!A0"], "text"),
+    ],
+)
+def test_columns_that_cannot_be_used_say_why(cells, trouble):
+    table = read("a,b\n" + "\n".join(f"{cell},{place}" for place, cell in enumerate(cells)))
+    assert table.columns[0].values is None
+    assert trouble in table.columns[0].trouble
+    assert table.usable == (1,)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "empty"),
+        (b"\xef\xbb\xbf", "empty"),
+        (b" \n\n", "empty"),
+        (b'""\n""\n', "empty"),
+        (b"a,b\n", "no rows"),
+        (b"PK\x03\x04\x14\x00", "no text file"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "no text file"),
+        (b"a,b\n1,2,3\n", "do not line up"),
+        (b'a,b\n"1,2\n3,4', "do not line up"),
+        (b"a,b\nred,blue\ngreen,red\n", "No column holds numbers"),
+        (b"1," * 200 + b"1\n" + b"2," * 200 + b"1\n", "201 columns"),
+    ],
+)
+def test_refusals(data, words):
+    assert words in refused(data)
+
+
+def test_sizes_are_limited():
+    assert "MB" in refused(b"1\n" * (uploads.MAX_BYTES // 2 + 1))
+    assert "100,001 rows" in refused("a\n" + "1\n2\n" * 50_000 + "3\n")
+    assert read("a\n" + "1\n2\n" * 50_000).n_rows == 100_000
+    assert len(read(",".join(map(str, range(200))) + "\n" + ",".join(map(str, range(1, 201)))).columns) == 200
+
+
+def test_nothing_of_the_file_is_in_the_words_of_a_refusal():
+    for data in (f"{EVIL},{EVIL}\n{EVIL},{EVIL}\n", f"{EVIL},b\n1,2,{EVIL}\n"):
+        assert "<" not in refused(data)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
+def test_any_bytes_give_a_table_or_words(data):
+    check_answer(read_table(data))
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(alphabet='ab01.,;\t\n\r"-+eE \u00e9<>', max_size=120))
+def test_anything_like_a_table_gives_a_table_or_words(text):
+    check_answer(read_table(text.encode()))
+
+
+def check_answer(answer):
+    if isinstance(answer, str):
+        assert answer
+        return
+    assert answer.n_rows >= 1
+    assert len(set(names(answer))) == len(answer.columns)
+    assert answer.usable
+    for column in answer.columns:
+        assert (column.values is None) == bool(column.trouble)
+        assert column.name
+        assert column.name.isprintable()
+        if column.values is not None:
+            assert column.values.shape == (answer.n_rows,)
+            assert not np.isinf(column.values).any()
+            assert np.isnan(column.values).sum() == column.n_missing
+
+
+FINITE = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: float(repr(value)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(FINITE, FINITE), min_size=2, max_size=20),
+    st.sampled_from([",", ";", "\t"]),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_what_the_csv_module_writes_is_read_back(rows, separator, quoting, encoding):
+    stream = io.StringIO()
+    csv.writer(stream, delimiter=separator, quoting=quoting).writerows([("a", "b"), *rows])
+    answer = read_table(stream.getvalue().encode(encoding))
+    for place in (0, 1):
+        values = [row[place] for row in rows]
+        if len(set(values)) > 1:
+            assert isinstance(answer, Table)
+            assert answer.columns[place].values.tolist() == values
