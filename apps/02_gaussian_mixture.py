@@ -91,17 +91,8 @@ def _(lesson):
 
 
 @app.cell(hide_code=True)
-def _(views):
-    _, _, _loose, _shares, _closing, _paths, _height = views
-    mo.ui.tabs(
-        {
-            "Which points make the bound loose?": _loose,
-            "All responsibilities": _shares,
-            "KL on a log scale": _closing,
-            "Path of the means": _paths,
-            "Density": _height,
-        }
-    )
+def _(closer_look):
+    mo.vstack([closer_look])
     return
 
 
@@ -324,17 +315,53 @@ def _(asked, claims, claims_view, here, placed):
 
 
 @app.cell(hide_code=True)
-def _(across, claims, closing, height_map, ledger, lesson, loose, paths, shares, stairs, up):
+def _(views):
+    closer_look = mo.ui.tabs(
+        dict(
+            zip(
+                (
+                    "Which points make the bound loose?",
+                    "All responsibilities",
+                    "KL on a log scale",
+                    "Path of the means",
+                    "Density",
+                ),
+                views[2:],
+                strict=True,
+            )
+        )
+    )
+    return (closer_look,)
+
+
+@app.cell(hide_code=True)
+def _(across, claims, ledger, lesson, stairs, up):
     if lesson.fit is not None:
-        _trace, _names = lesson.trace, (across.value, up.value)
-        claims.update(charts.responsibilities(_trace, names=_names, width="container", height=400))
-        stairs.update(charts.staircase(_trace, width="container", height=250))
-        ledger.update(charts.gap_bars(_trace, width="container"))
-        loose.update(charts.gap_rows(_trace, width="container", height=300))
-        shares.update(charts.strip(_trace, width="container", height=300))
-        closing.update(charts.kl_curve(_trace, width="container", height=300))
-        paths.update(charts.parameter_path(_trace, names=_names, width="container", height=300))
-        height_map.update(charts.density(_trace, names=_names, width="container", height=300))
+        claims.update(
+            charts.responsibilities(lesson.trace, names=(across.value, up.value), width="container", height=400)
+        )
+        stairs.update(charts.staircase(lesson.trace, width="container", height=250))
+        ledger.update(charts.gap_bars(lesson.trace, width="container"))
+    return
+
+
+@app.cell(hide_code=True)
+def _(across, closer_look, closing, height_map, lesson, loose, paths, shares, up):
+    # Only the picture of the open tab is drawn.
+    if lesson.fit is not None:
+        _trace, _plane = lesson.trace, {"names": (across.value, up.value)}
+        _size = {"width": "container", "height": 300}
+        match closer_look.value:
+            case "Which points make the bound loose?":
+                loose.update(charts.gap_rows(_trace, **_size))
+            case "All responsibilities":
+                shares.update(charts.strip(_trace, **_size))
+            case "KL on a log scale":
+                closing.update(charts.kl_curve(_trace, **_size))
+            case "Path of the means":
+                paths.update(charts.parameter_path(_trace, **_plane, **_size))
+            case "Density":
+                height_map.update(charts.density(_trace, **_plane, **_size))
     return
 
 

@@ -155,7 +155,7 @@ def pack(values: Sequence[Any] | np.ndarray) -> dict[str, Any]:
     """One column, small and exact: `{"kind": "f8" | "f4" | "i4" | "i2" | "i1", "values": bytes}`.
 
     Little-endian, in the shortest type that holds every number; repeated strings become codes into `levels`
-    (-1 is null); anything else is `{"kind": "json", "values": [...]}`.
+    (-1 is null); anything else is JSON text, `{"kind": "json", "values": "[...]"}`, which the messenger need not walk.
     """
     if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
         return _pack_numbers(values)
@@ -168,7 +168,8 @@ def pack(values: Sequence[Any] | np.ndarray) -> dict[str, Any]:
         return _pack_numbers(np.array([codes[item] for item in items])) | {"levels": levels}
     if items and all(item is None or type(item) in (int, float) for item in items):
         return _pack_numbers(np.array(items, dtype=float))  # a null is a NaN on the way
-    return {"kind": "json", "values": [item.item() if isinstance(item, np.generic) else item for item in items]}
+    plain = [item.item() if isinstance(item, np.generic) else item for item in items]
+    return {"kind": "json", "values": json.dumps(plain, separators=(",", ":"))}
 
 
 def _pack_numbers(array: np.ndarray) -> dict[str, Any]:

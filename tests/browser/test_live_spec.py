@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 
 import altair as alt
 import numpy as np
@@ -15,7 +16,7 @@ from emcore.charts.live import LiveChart, live_spec, pack
 
 def unpack(column: dict) -> list:
     if column["kind"] == "json":
-        return column["values"]
+        return json.loads(column["values"])
     numbers = np.frombuffer(column["values"], dtype="<" + column["kind"]).tolist()
     if "levels" in column:
         return [None if code < 0 else column["levels"][code] for code in numbers]

@@ -3,7 +3,7 @@
 const ARRAYS = { f4: Float32Array, f8: Float64Array, i1: Int8Array, i2: Int16Array, i4: Int32Array };
 
 function column({ kind, values, levels }) {
-  if (kind === "json") return values;
+  if (kind === "json") return JSON.parse(values);
   const bytes = values.buffer.slice(values.byteOffset, values.byteOffset + values.byteLength);
   const numbers = new ARRAYS[kind](bytes); // the slice is aligned, the message need not be
   if (levels) return Array.from(numbers, (code) => (code < 0 ? null : levels[code]));
