@@ -1,0 +1,116 @@
+"""The digits app as a student uses it, in a browser without a network."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+APP = Path(__file__).resolve().parents[2] / "apps" / "08_digits.py"
+
+
+@pytest.fixture(scope="module")
+def address(marimo_app):
+    return marimo_app(APP).url
+
+
+@pytest.fixture
+def student(page, address):
+    page.goto(address)
+    expect(page.locator(".em-live[data-revision] svg.marks").nth(1)).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("over 60 half-steps")).to_be_visible(timeout=30_000)
+    yield page
+    assert page.errors == []
+    assert page.refused == []
+
+
+def causes(page):
+    return page.locator(".em-live").first
+
+
+def reveal(page):
+    page.get_by_role("radio", name=re.compile("some share one")).click()
+    switch = page.get_by_role("switch", name="reveal the labels")
+    expect(switch).to_be_enabled(timeout=15_000)
+    switch.click()
+    expect(page.get_by_text("Is the likeliest start the best?")).to_be_visible(timeout=30_000)
+
+
+def test_every_control_changes_the_prototypes(student):
+    side = student.get_by_role("complementary")
+    student.get_by_role("slider", name=re.compile("causes k")).press("ArrowLeft")
+    expect(causes(student)).to_contain_text("8: ", timeout=15_000)
+    expect(causes(student)).not_to_contain_text("9: ")
+    actions = (
+        lambda: student.get_by_role("slider", name=re.compile("prior a")).press("ArrowRight"),
+        lambda: side.get_by_label("start", exact=True).select_option(label="k-means++"),
+        lambda: student.get_by_role("slider", name=re.compile("inked from")).press("ArrowRight"),
+        lambda: (side.locator("marimo-number input").fill("3"), student.keyboard.press("Enter")),
+    )
+    for action in actions:
+        before = causes(student).locator("svg.marks").text_content()
+        action()
+        expect(causes(student).locator("svg.marks")).not_to_have_text(before, timeout=15_000)
+
+
+def test_stepping_moves_prototypes_and_stairs_without_python(student):
+    sent = []
+    student.on("request", lambda request: sent.append(request.url))
+    scrubber = causes(student).get_by_role("slider", name="half-step")
+    before = causes(student).locator("svg.marks").inner_html()
+    scrubber.press("End")
+    for chart in (causes(student), student.locator(".em-live").nth(1)):
+        expect(chart).to_contain_text("iteration 30, after the M-step")
+    assert causes(student).locator("svg.marks").inner_html() != before
+    assert not [url for url in sent if "/api/" in url], "stepping asked Python"
+
+
+def test_the_labels_come_after_the_prediction(student):
+    expect(student.get_by_role("switch", name="reveal the labels")).to_be_disabled()
+    expect(student.get_by_text("mostly")).to_have_count(0)
+    reveal(student)
+    expect(student.get_by_text("Who claims which label")).to_be_visible()
+    causes(student).get_by_role("slider", name="half-step").press("End")
+    expect(causes(student)).to_contain_text("mostly 0")
+    expect(student.get_by_text("agrees best with the labels")).to_be_visible()
+
+
+def test_exercises_are_marked(student):
+    student.get_by_role("button", name="Exercises").click()
+    merge = student.get_by_label(re.compile("Which two digits share"))
+    merge.select_option(label="0 and 1")
+    expect(student.get_by_text("Blurred prototypes are the suspects")).to_be_visible(timeout=15_000)
+    merge.select_option(label="3 and 9")
+    expect(student.get_by_text(re.compile("Right. One prototype holds at least"))).to_be_visible(timeout=15_000)
+    student.get_by_label(re.compile("Find a digit that is split")).select_option(label="3")
+    expect(student.get_by_text("two styles of writing one digit")).to_be_visible(timeout=15_000)
+    student.get_by_role("textbox", name=re.compile("A prototype holds")).fill("0.05")
+    student.keyboard.press("Enter")
+    expect(student.get_by_text("unlikely, not impossible")).to_be_visible(timeout=15_000)
+
+
+def test_factors_are_drawn_and_compared(student):
+    student.get_by_role("button", name=re.compile("One cause, or many")).click()
+    expect(student.get_by_text("factor 8", exact=True)).to_be_visible(timeout=15_000)
+    student.get_by_label("model", exact=True).select_option(label="factor analysis")
+    student.get_by_role("slider", name="factors").press("ArrowLeft")
+    expect(student.get_by_text("factor 8", exact=True)).to_have_count(0, timeout=15_000)
+    student.get_by_role("switch", name=re.compile("compare")).click()
+    expect(student.get_by_text("10 round Gaussian clusters")).to_be_visible(timeout=20_000)
+
+
+def test_a_crushing_prior_is_a_callout_and_the_app_lives_on(student):
+    slider = student.get_by_role("slider", name=re.compile("prior a"))
+    slider.press("End")
+    expect(student.get_by_text(re.compile("DEGENERATE"))).to_be_visible(timeout=20_000)
+    slider.press("Home")
+    expect(student.get_by_text("log 0 = −∞ in truth")).to_be_visible(timeout=20_000)
+
+
+def test_it_fits_a_phone_and_a_link_restores_the_settings(new_page, address):
+    page = new_page(400, 800)
+    page.goto(f"{address}/?k=3&prior=0&seed=oops")
+    expect(causes(page)).to_contain_text("2: ", timeout=60_000)
+    expect(causes(page)).not_to_contain_text("3: ")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert page.errors == []
