@@ -94,7 +94,7 @@ def decoding(
     }
     layers = [*heading(scene, width, rows=True), *_decoding_layers(times, time_title, truth is not None)]
     spec = {"width": width, "height": height, "layer": layers}
-    title = titled("Most probable path (line), likeliest states (points)")
+    title = titled("Path (line), states (points)")
     differ = int((chosen[-1] != likeliest[-1]).sum())
     sentence = f"Two ways to decode, for {scene.subject()}. At the end they differ at {differ} of {len(steps)} steps."
     return scene.picture(Panel(spec | title, tables), half_step, sentence)

@@ -141,7 +141,7 @@ def lattice(
     }
     layers = [*heading(scene, width, rows=True), *_lattice_layers(times, time_title)]
     spec = {"width": width, "height": height, "layer": layers}
-    title = titled("Filtered: x so far. Smoothed: all of x")
+    title = titled("Filtered against smoothed")
     return scene.picture(Panel(spec | title, tables), half_step, _lattice_sentence(scene, forward, smoothed))
 
 
@@ -194,7 +194,7 @@ def time_axis(times: Sequence[int] | np.ndarray, title: str) -> Json:
 
 def _time(times: Sequence[int] | np.ndarray, title: str) -> Json:
     domain = [float(times[0]) - 0.5, float(times[-1]) + 0.5]
-    axis = {"format": "d", "tickMinStep": 1, "tickCount": 8, "grid": False}
+    axis = {"format": "d", "tickMinStep": 1, "tickCount": 6, "grid": False}
     return quantitative("t", title, scale={"domain": domain, "nice": False, "zero": False}, axis=axis)
 
 

@@ -1,0 +1,410 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["marimo", "numpy", "scipy", "altair", "polars", "anywidget", "vl-convert-python"]
+#
+# [tool.marimo.opengraph]
+# title = "10 · Hidden in time: which state, when?"
+# description = "A Markov chain behind a series, its E-step as a lattice, and every path of five steps."
+# ///
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(width="full", app_title="Hidden in time: which state, when?", css_file="classroom.css")
+
+with app.setup:
+    import marimo as mo
+
+    from emcore import charts
+    from emcore.charts import chain as chain_charts
+    from emcore.charts import lattice as lattice_charts
+    from emcore.charts.live import LiveChart
+    from emcore.classroom import chain as classroom
+    from emcore.classroom import chain_exercises as exercises
+    from emcore.classroom import links
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    # Hidden in time: which state, when?
+
+    Each step's state $z_s$ is hidden and depends on the one before: a **hidden Markov model**. The E-step is still one
+    posterior, now over whole **paths**; passes forward and backward find it without listing them (Rabiner 1989).
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(series_view, views):
+    mo.Html(
+        f"<div class='em-grid'><div>{series_view}{views['lattice']}</div>"
+        f"<div>{views['stairs']}{views['moves']}</div></div>"
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(lesson):
+    mo.callout(lesson.message, kind=lesson.kind)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    guess = mo.ui.radio(
+        [
+            "Neither log p(x) changes: the counts are the same.",
+            "The mixture keeps its log p(x), the chain loses much of what it had over the mixture.",
+            "Both lose: order is information for every model.",
+        ],
+        label="**Predict first:** shuffle the 107 years of earthquakes and fit a two-state mixture and chain again.",
+    )
+    mo.hstack([guess])
+    return (guess,)
+
+
+@app.cell(hide_code=True)
+def _(guess):
+    mo.stop(guess.value is None)
+    _worth = classroom.worth_of_order()
+    mo.md(
+        f"You said: “{guess.value}” In order, the mixture reaches **{_worth['mixture']:,.2f}** and the chain "
+        f"**{_worth['chain']:,.2f}** nats; shuffled, **{_worth['mixture, shuffled']:,.2f}** and "
+        f"**{_worth['chain, shuffled']:,.2f}**. A mixture does not see time. What the chain gains over it is what one "
+        "year tells about the next (Zucchini & MacDonald 2009, chapters 1 and 3)."
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(lesson):
+    mo.stop(lesson.fit is None)
+    _last = lesson.trace[-1]
+    mo.hstack(
+        [
+            mo.stat(f"{_last.log_likelihood:,.4f}", label="log p(x) at the end, nats", bordered=True),
+            mo.stat(f"{_last.elbo:,.4f}", label="ELBO at the end", bordered=True),
+            mo.stat(f"{_last.entropy:,.3f}", label="entropy of Q over paths, nats", bordered=True),
+            mo.stat(
+                f"{lesson.worst_identity_error:.1e}",
+                label="largest |log p(x) − ELBO − KL|",
+                caption=f"over {len(lesson.trace)} half-steps",
+                bordered=True,
+            ),
+        ],
+        wrap=True,
+        widths="equal",
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(closer_look):
+    mo.vstack([closer_look])
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.accordion(
+        {
+            "How to read the pictures": mo.md(r"""
+    **The series.** Each step has its states' colours mixed by $q(z_s)$; the strip below it holds the mixture alone.
+    Horizontal lines are the states' means, the black steps the mean of the likeliest state.
+
+    **The lattice.** *Filtered*, $p(z_s \mid x_1, \dots, x_s)$, is what the pass forward knows at step $s$; *smoothed*,
+    $q(z_s) = p(z_s \mid x)$, adds what comes after, by the pass backward. Both are those of the last E-step, so they
+    hold still while $\theta$ moves. Their cost is $k^2 t$ products, not $k^t$ paths (Rabiner 1989, section III.A).
+
+    **The M-step** counts: expected first states, expected moves $\sum_s q(z_{s-1}, z_s)$, and for each state the counts
+    that its share of the steps brings. Only the *pairs* are new beside a mixture (Baum, Petrie, Soules & Weiss 1970).
+
+    **Decoding.** The line is the one most probable path (Viterbi 1967); the points are the likeliest state of every
+    step on its own, which maximise the expected number of right states but may need a move that is improbable. A purple
+    ring shows where they differ. With simulated data a broad grey line is the truth.
+    """)
+        }
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(lesson):
+    mo.stop(lesson.fit is None)
+    mo.accordion(
+        {
+            "Is it right? Add up every path of the first five steps": mo.vstack(
+                [
+                    mo.md(f"At the last θ of this run: {lesson.brute_words}"),
+                    mo.ui.table(
+                        lesson.brute_force,
+                        selection=None,
+                        page_size=10,
+                        format_mapping={
+                            "all paths added up": "{:.12g}".format,
+                            "forward and backward": "{:.12g}".format,
+                            "difference": "{:.1e}".format,
+                        },
+                    ),
+                    mo.md("The paths, the most probable first:"),
+                    mo.ui.table(
+                        lesson.brute_paths,
+                        selection=None,
+                        page_size=8,
+                        format_mapping={"log p(x, z)": "{:.4f}".format, "p(z | x)": "{:.6g}".format},
+                    ),
+                ]
+            )
+        }
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    numbers = mo.ui.array(
+        [mo.ui.number(step=0.000001, label=exercise.question, full_width=True) for exercise in exercises.NUMBERS]
+    )
+    return (numbers,)
+
+
+@app.cell(hide_code=True)
+def _():
+    choices = mo.ui.array([mo.ui.radio(options, label=asked.question) for asked, options in exercises.CHOICES])
+    return (choices,)
+
+
+@app.cell(hide_code=True)
+def _(choices, lesson, numbers):
+    _asked = [*exercises.NUMBERS, *(asked for asked, _ in exercises.CHOICES)]
+    _parts = []
+    for _exercise, _field, _given in zip(_asked, [*numbers, *choices], [*numbers.value, *choices.value], strict=True):
+        _verdict = _exercise.mark(_given)
+        _parts.append(
+            mo.vstack([_field, mo.callout(_verdict.words, kind=_verdict.kind)] if _verdict.words else [_field])
+        )
+    if lesson.fit is not None:
+        _parts.append(mo.md("Labels swapped in this run, all of them and then the emissions alone:"))
+        _parts.append(mo.ui.table(lesson.swapped, selection=None, format_mapping={"log p(x)": "{:.6f}".format}))
+    mo.accordion({"Exercises": mo.vstack(_parts, gap=1)})
+    return
+
+
+@app.cell(hide_code=True)
+def _(lesson):
+    mo.stop(lesson.fit is None)
+    mo.accordion({"Every half-step in numbers": mo.ui.table(lesson.trace.to_frame(), selection=None, page_size=12)})
+    return
+
+
+@app.cell(hide_code=True)
+def _(asked, here, lesson):
+    _presets = " · ".join(f"[{title}]({links.link(here, preset)})" for title, preset in classroom.PRESETS.items())
+    _downloads = (
+        [
+            mo.download(lesson.trace.to_frame().write_csv().encode(), "half_steps.csv", label="half-steps (CSV)"),
+            mo.download(classroom.states_csv(lesson).encode(), "states.csv", label="series and states (CSV)"),
+        ]
+        if lesson.fit is not None
+        else []
+    )
+    mo.accordion(
+        {
+            "For the teacher": mo.vstack(
+                [
+                    mo.md(f"Start the class from: {_presets}"),
+                    mo.md(f"[This link]({links.link(here, classroom.as_link(asked))}) restores every control."),
+                    mo.hstack(_downloads, justify="start"),
+                    mo.md(
+                        "In fifteen minutes: predict what shuffling costs; step to the first M-step and find where "
+                        "the gap opens; compare a filtered row with the smoothed one below it and find a year whose "
+                        "state only the future settles; let five steps be added up path by path; then five states, "
+                        "and look for steps where the most probable path and the likeliest states differ. "
+                        "References: Rabiner (1989), Proc. IEEE 77, 257–286; Zucchini & MacDonald (2009), "
+                        "Hidden Markov Models for Time Series."
+                    ),
+                ]
+            )
+        }
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    query = mo.query_params()
+    linked = links.read(query, classroom.CONTROLS)
+    here = {"file": query["file"]} if "file" in query else {}
+    return here, linked
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    dataset = mo.ui.dropdown(list(classroom.DATASETS), value=linked["data"], label="data", full_width=True)
+    return (dataset,)
+
+
+@app.cell(hide_code=True)
+def _(dataset, linked):
+    _longest = len(classroom.load_series(classroom.DATASETS[dataset.value]).x)
+    length = mo.ui.slider(
+        classroom.BRUTE_STEPS,
+        _longest,
+        value=min(linked["length"], _longest),
+        label="first steps used",
+        show_value=True,
+        full_width=True,
+        debounce=True,
+    )
+    return (length,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    states = mo.ui.slider(1, 5, value=linked["k"], label="states k", show_value=True, full_width=True)
+    return (states,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    stationary = mo.ui.switch(value=linked["stationary"], label="start in equilibrium (else free)")
+    return (stationary,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    prior = mo.ui.slider(
+        steps=list(classroom.CONTROLS["prior"].options),
+        value=linked["prior"],
+        label="prior: pseudo-moves",
+        show_value=True,
+        full_width=True,
+    )
+    return (prior,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    init = mo.ui.dropdown(
+        list(classroom.CONTROLS["start"].options), value=linked["start"], label="start", full_width=True
+    )
+    return (init,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    seed = mo.ui.number(0, 9999, value=linked["seed"], label="seed", full_width=True)
+    return (seed,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    iterations = mo.ui.dropdown(
+        [str(most) for most in classroom.CONTROLS["iterations"].options],
+        value=str(linked["iterations"]),
+        label="iterations at most",
+        full_width=True,
+    )
+    return (iterations,)
+
+
+@app.cell(hide_code=True)
+def _(dataset, init, iterations, length, prior, seed, states, stationary):
+    mo.sidebar(
+        [
+            mo.md("**The data**"),
+            dataset,
+            length,
+            mo.md("**The model**"),
+            states,
+            stationary,
+            prior,
+            mo.md("**The run**"),
+            init,
+            seed,
+            iterations,
+        ],
+        width="20rem",
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    # Made once: later cells change what these charts show, and the picture on the page stays.
+    series = LiveChart(height=270, link="run")
+    series_view = mo.ui.anywidget(series)
+    live = {
+        name: LiveChart(height=240, link="run", quiet=True)
+        for name in ("lattice", "stairs", "moves", "decoded", "closing", "ledger", "params")
+    }
+    views = {name: mo.ui.anywidget(chart) for name, chart in live.items()}
+    return live, series, series_view, views
+
+
+@app.cell(hide_code=True)
+def _(dataset, init, iterations, length, prior, seed, states, stationary):
+    asked = classroom.ChainSettings(
+        dataset=classroom.DATASETS[dataset.value],
+        n_states=states.value,
+        stationary=stationary.value,
+        transition_prior=prior.value,
+        init=init.value,
+        seed=seed.value or 0,
+        length=length.value,
+        max_iter=int(iterations.value),
+    )
+    lesson = classroom.chain_lesson(asked)
+    return asked, lesson
+
+
+@app.cell(hide_code=True)
+def _(views):
+    closer_look = mo.ui.tabs(
+        {
+            "Most probable path or likeliest states?": views["decoded"],
+            "KL on a log scale": views["closing"],
+            "The bound in numbers": views["ledger"],
+            "Path of the states' parameters": views["params"],
+        }
+    )
+    return (closer_look,)
+
+
+@app.cell(hide_code=True)
+def _(lesson, live, series):
+    if lesson.fit is not None:
+        _trace, _times, _names = lesson.trace, lesson.series.times, lesson.series.names
+        _wide = {"width": "container"}
+        series.update(lattice_charts.series(_trace, _times, names=_names, height=180, **_wide))
+        live["lattice"].update(
+            lattice_charts.lattice(_trace, lesson.filtered, _times, time_title=_names[0], height=135, **_wide)
+        )
+        live["stairs"].update(charts.staircase(_trace, height=180, **_wide))
+        live["moves"].update(chain_charts.transitions(_trace, height=135, **_wide))
+    return
+
+
+@app.cell(hide_code=True)
+def _(closer_look, lesson, live):
+    # Only the picture of the open tab is drawn.
+    if lesson.fit is not None:
+        _trace, _wide = lesson.trace, {"width": "container"}
+        match closer_look.value:
+            case "Most probable path or likeliest states?":
+                _drawn = {"truth": lesson.truth, "time_title": lesson.series.names[0]}
+                live["decoded"].update(
+                    chain_charts.decoding(_trace, lesson.paths, lesson.series.times, **_drawn, **_wide)
+                )
+            case "KL on a log scale":
+                live["closing"].update(charts.kl_curve(_trace, height=300, **_wide))
+            case "The bound in numbers":
+                live["ledger"].update(charts.gap_bars(_trace, **_wide))
+            case "Path of the states' parameters":
+                live["params"].update(charts.parameter_path(_trace, height=300, **_wide))
+    return
+
+
+if __name__ == "__main__":
+    app.run()
