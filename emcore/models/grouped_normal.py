@@ -82,6 +82,10 @@ class GroupedPosterior(NamedTuple):
         """The same values with other probabilities (b, k) of the components."""
         return self._replace(probs=probs, log_probs=log_or_minus_inf(probs))
 
+    def mode(self) -> "GroupedPosterior":
+        """All of Q's labels on the likeliest component of each class; of equals, the first."""
+        return self.with_probs(np.eye(self.probs.shape[1])[self.log_probs.argmax(axis=1)])
+
     def rows(self, index: slice | np.ndarray) -> "GroupedPosterior":
         """The posterior of some of the tables."""
         return self._replace(counts=self.counts[index])
