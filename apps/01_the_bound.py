@@ -1,0 +1,276 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["marimo", "numpy", "scipy", "altair", "polars", "anywidget", "vl-convert-python"]
+#
+# [tool.marimo.opengraph]
+# title = "1 · Why does pushing up a bound push up the likelihood?"
+# description = "The E-step makes the bound touch, the M-step climbs it, and what opens is extra gain."
+# ///
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(
+    width="full", app_title="Why does pushing up a bound push up the likelihood?", css_file="classroom.css"
+)
+
+with app.setup:
+    import marimo as mo
+
+    from emcore import charts
+    from emcore.charts.bound import bound_curve
+    from emcore.charts.forms import elbo_forms, log_ratio
+    from emcore.charts.live import LiveChart
+    from emcore.classroom import bound as classroom
+    from emcore.classroom import links
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    # Why does pushing up a bound push up the likelihood?
+
+    For any $Q$, $\log p(x;\theta) = \mathrm{ELBO}(Q,\theta) + \mathrm{KL}(Q \,\|\, p(z \mid x;\theta))$. The **E-step**
+    makes the bound touch at $\theta_t$; the **M-step** goes to its top. Step through it.
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(curve_view, views):
+    mo.Html(f"<div class='em-grid'><div>{curve_view}</div><div>{views[0]}{views[1]}</div></div>")
+    return
+
+
+@app.cell(hide_code=True)
+def _(lesson):
+    mo.callout(lesson.message, kind=lesson.kind)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    guess = mo.ui.radio(
+        ["By less than the ELBO does.", "By exactly as much.", "By more."],
+        label="**Predict first:** an exact E-step, then an M-step. The ELBO rises; by how much does log p(x) rise?",
+    )
+    mo.hstack([guess])
+    return (guess,)
+
+
+@app.cell(hide_code=True)
+def _(guess):
+    mo.stop(guess.value is None)
+    mo.md(f"You said: “{guess.value}” {classroom.reveal()}")
+    return
+
+
+@app.cell(hide_code=True)
+def _(lesson):
+    mo.stop(lesson.run is None)
+    _last = lesson.trace[-1]
+    mo.hstack(
+        [
+            mo.stat(f"{lesson.slices[-1].at:.7f}", label="θ at the end", bordered=True),
+            mo.stat(f"{_last.log_likelihood:,.4f}", label="log p(x) at the end, nats", bordered=True),
+            mo.stat(f"{lesson.trace[1].kl:.3g}", label="gap that the first M-step opens", bordered=True),
+            mo.stat(
+                f"{lesson.worst_identity_error:.1e}",
+                label="largest |log p(x) − ELBO − KL|",
+                caption=f"over {len(lesson.trace)} half-steps",
+                bordered=True,
+            ),
+        ],
+        wrap=True,
+        widths="equal",
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(views):
+    mo.ui.tabs({"Staircase": views[2], "KL on a log scale": views[3]})
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.accordion(
+        {
+            "How to read the pictures": mo.md(r"""
+    **The curves.** $\log p(x;\theta)$ (solid) and $\mathrm{ELBO}(Q,\theta)$ (dashed) for the $Q$ of this half-step.
+    Where $Q$ is the posterior the two touch, with the same slope, and the bound is nowhere above (Neal & Hinton 1998).
+
+    **The three forms.** $\mathbb{E}_Q\log p(x,z) + H(Q)$; $\mathbb{E}_Q\log p(x \mid z)$ less the *rate*
+    $\mathrm{KL}(Q\,\|\,p(z))$; $\log p(x)$ less the *gap* $\mathrm{KL}(Q\,\|\,p(z\mid x))$. The rate is not zero at a
+    useful solution; the gap is what EM closes (Hoffman & Johnson 2016 tell the two apart). In the linkage data $z$
+    determines $x$, so $\mathbb{E}_Q\log p(x\mid z)$ is the multinomial coefficient alone.
+
+    **Flat is tight.** $\log p(x) = \log \mathbb{E}_Q[p(x,z)/Q(z)] \ge \mathbb{E}_Q\log [p(x,z)/Q(z)]$ is Jensen's
+    inequality: equality if and only if $p(x,z)/Q(z)$ is the same for every $z$, that is, if $Q$ is the posterior.
+    """)
+        }
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    exercises = classroom.exercises()
+    answers = mo.ui.array(
+        [
+            mo.ui.number(step=0.001, label=exercises[0].question, full_width=True),
+            mo.ui.number(step=0.001, label=exercises[1].question, full_width=True),
+            mo.ui.dropdown(classroom.CHOICES, label=exercises[2].question, full_width=True),
+        ]
+    )
+    return answers, exercises
+
+
+@app.cell(hide_code=True)
+def _(answers, exercises):
+    _parts = []
+    for _exercise, _field, _given in zip(exercises, answers, answers.value, strict=True):
+        _verdict = _exercise.mark(_given)
+        _parts.append(
+            mo.vstack([_field, mo.callout(_verdict.words, kind=_verdict.kind)] if _verdict.words else [_field])
+        )
+    mo.accordion({"Exercises": mo.vstack(_parts, gap=1)})
+    return
+
+
+@app.cell(hide_code=True)
+def _(lesson):
+    mo.stop(lesson.run is None)
+    mo.accordion({"Every half-step in numbers": mo.ui.table(lesson.trace.to_frame(), selection=None, page_size=12)})
+    return
+
+
+@app.cell(hide_code=True)
+def _(here, lesson, link_now):
+    _presets = " · ".join(f"[{title}]({links.link(here, preset)})" for title, preset in classroom.PRESETS.items())
+    _downloads = (
+        [mo.download(lesson.trace.to_frame().write_csv().encode(), "half_steps.csv", label="half-steps (CSV)")]
+        if lesson.run is not None
+        else []
+    )
+    mo.accordion(
+        {
+            "For the teacher": mo.vstack(
+                [
+                    mo.md(f"Start the class from: {_presets}"),
+                    mo.md(f"[This link]({link_now}) restores every control as it is now."),
+                    mo.hstack(_downloads, justify="start"),
+                    mo.md(
+                        "In fifteen minutes: predict; step E, M, E on the linkage data and read the numbers over the "
+                        "curves; move θ; pull Q away from the posterior and see the bound sink and its top move; "
+                        "then one row of the coins on the wrong coin: only that row is not flat, and it owns the gap."
+                    ),
+                ]
+            )
+        }
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    query = mo.query_params()
+    linked = links.read(query, classroom.CONTROLS)
+    here = {"file": query["file"]} if "file" in query else {}
+    return here, linked
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    example = mo.ui.dropdown(
+        list(classroom.CONTROLS["example"].options), value=linked["example"], label="example", full_width=True
+    )
+    return (example,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    theta = mo.ui.slider(0.02, 0.98, 0.01, value=linked["theta"], label="start θ", show_value=True, full_width=True)
+    return (theta,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    amount = mo.ui.slider(
+        0, 1, 0.05, value=linked["amount"], label="away from the posterior", show_value=True, full_width=True
+    )
+    return (amount,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    other = mo.ui.dropdown(list(classroom.CONTROLS["q"].options), value=linked["q"], label="towards", full_width=True)
+    return (other,)
+
+
+@app.cell(hide_code=True)
+def _(example, linked):
+    _names = classroom.row_names(example.value)
+    row = mo.ui.dropdown(
+        _names, value=classroom.row_name(linked["row"], example.value), label="Q of which row", full_width=True
+    )
+    return (row,)
+
+
+@app.cell(hide_code=True)
+def _(amount, example, other, row, theta):
+    mo.sidebar(
+        [
+            mo.md("**The data and the start**"),
+            example,
+            theta,
+            mo.md("**Your own Q in the first E-step**"),
+            amount,
+            other,
+            row,
+            mo.md("At 0 the first E-step is exact, and this is EM. Later E-steps are exact in any case."),
+        ],
+        width="20rem",
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(amount, example, here, other, row, theta):
+    _chosen = {
+        "example": example.value,
+        "theta": theta.value,
+        "q": other.value,
+        "amount": amount.value,
+        "row": classroom.row_number(row.value, example.value),
+    }
+    lesson = classroom.bound_lesson(classroom.BoundSettings(**_chosen))
+    link_now = links.link(here, _chosen)
+    return lesson, link_now
+
+
+@app.cell(hide_code=True)
+def _():
+    # Made once: later cells change what these charts show, and the picture on the page stays.
+    curve = LiveChart(height=430, link="run")
+    curve_view = mo.ui.anywidget(curve)
+    forms, ratio, stairs, closing = (LiveChart(height=280, link="run", quiet=True) for _ in range(4))
+    views = [mo.ui.anywidget(chart) for chart in (forms, ratio, stairs, closing)]
+    return closing, curve, curve_view, forms, ratio, stairs, views
+
+
+@app.cell(hide_code=True)
+def _(closing, curve, forms, lesson, ratio, stairs):
+    if lesson.run is not None:
+        _trace = lesson.trace
+        curve.update(bound_curve(_trace, lesson.slices, theta=lesson.theta, width="container", height=360))
+        forms.update(elbo_forms(_trace, width="container", height=200))
+        ratio.update(log_ratio(_trace, **lesson.ratios._asdict(), width="container", height=150))
+        stairs.update(charts.staircase(_trace, width="container", height=260))
+        closing.update(charts.kl_curve(_trace, width="container", height=260))
+    return
+
+
+if __name__ == "__main__":
+    app.run()

@@ -1,0 +1,155 @@
+"""Two examples small enough to see through: one parameter with its likelihood drawn whole, and five rows in full.
+
+Each gives what pictures of the bound need at every half-step: log p(x) and the bound along one number θ, and
+log p(x, z)/Q(z) for every value of z.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from emcore.datasets import load
+from emcore.families.binomial import Binomial, BinomialParams
+from emcore.genetics import linkage
+from emcore.landscape import Slice
+from emcore.models.mixture import Mixture
+from emcore.numerics import log_or_minus_inf
+from emcore.trace import HalfStep, Problem, Trace, pose
+
+_GRID = tuple(np.linspace(0.005, 0.995, 100).tolist())  # a tuple: nothing may change it
+
+
+class Ratios(NamedTuple):
+    """log p(x, z)/Q(z) at each half-step: flat over z, at log p(x), where the bound is tight."""
+
+    log_evidence: np.ndarray  # (h, n) log p(x_i)
+    log_ratio: np.ndarray  # (h, n, k), NaN where Q(z) = 0
+    q: np.ndarray  # (h, n, k)
+    rows: tuple[str, ...]  # (n,) what x_i is
+    values: tuple[str, ...]  # (k,) what z may be
+
+
+@dataclass(frozen=True)
+class Example:
+    """A model on a few rows, with the number θ along which the bound is drawn."""
+
+    problem: Problem
+    theta: str  # title of the axis
+    iterations: int
+    start: Callable[[float], Any]  # params at a chosen θ
+    along: Any  # θ as `bound_slice` names it
+    slices: Callable[[Trace], list[Slice]]  # one per half-step, θ along the grid
+    ratios: Callable[[Trace], Ratios]
+    rows: tuple[str, ...] = ()  # the rows whose Q may be set apart
+
+
+@lru_cache(maxsize=1)
+def linkage_example() -> Example:
+    """197 animals in four classes; the first hides a split. Its maximum is at θ = .6268215.
+
+    Reference: Rao (1965), section 5g; Dempster, Laird & Rubin (1977), J. R. Statist. Soc. B 39, section 1.
+    """
+    problem = pose(linkage(), load("linkage"))
+    return Example(
+        problem,
+        theta="θ",
+        iterations=8,
+        start=lambda theta: problem.model.check_params({"theta": theta}, problem.x),
+        along="theta",
+        slices=_linkage_slices,
+        ratios=_linkage_ratios,
+    )
+
+
+def _linkage_slices(trace: Trace) -> list[Slice]:
+    """As many `bound_slice`s, from one pass over the grid: every Q is a row of one table."""
+    model, grid = trace.model, np.array(_GRID)
+    params = [trace[0].params._replace(theta=np.array(value)) for value in _GRID]
+    many = type(trace[0].q)(
+        np.concatenate([half.q.shares for half in trace]), np.concatenate([half.q.counts for half in trace])
+    )
+    x = np.repeat(trace.x, len(trace), axis=0)
+    level = np.array([model.log_likelihood(at, trace.x)[0] for at in params])
+    bound = np.stack([model.expected_log_joint(at, x, many) for at in params], axis=1) + many.entropy()[:, None]
+    flat = np.zeros(len(grid))
+    return [Slice(grid, level, row, flat, float(half.params.theta)) for row, half in zip(bound, trace, strict=True)]
+
+
+def _linkage_ratios(trace: Trace) -> Ratios:
+    """Of one animal of the first class, which is all that hides anything."""
+    one, hidden = np.array([[1.0, 0.0, 0.0, 0.0]]), np.flatnonzero(trace.model.hidden.cell == 0)
+    return _ratios(
+        [trace.model.log_likelihood(half.params, one) for half in trace],
+        [trace.model.posterior(half.params, one).shares[:, hidden] for half in trace],
+        [half.q.shares[:, hidden] for half in trace],
+        ("an animal of the first class",),
+        ("the ½ part", "the θ/4 part"),
+    )
+
+
+@lru_cache(maxsize=1)
+def coins_example() -> Example:
+    """Five times ten tosses of one of two coins, which one unknown; θ is the chance of heads of coin 0.
+
+    The data of Do & Batzoglou (2008), Nat. Biotechnol. 26, 897-899. Either coin is as likely to be picked; coin 1
+    starts at .5. The maximum is at .7968 and .5196.
+    """
+    heads = load("coin_tosses")["heads"].to_numpy()
+    rows = tuple(f"row {i}: {count} heads of 10" for i, count in enumerate(heads))
+    model = Mixture(Binomial(10), 2, fixed_weights=(0.5, 0.5))
+    problem = pose(model, heads[:, None])
+    return Example(
+        problem,
+        theta="θ, the chance of heads of coin 0",
+        iterations=12,
+        start=lambda theta: model.check_params({"weights": [0.5, 0.5], "probs": [[theta], [0.5]]}, problem.x),
+        along=("probs", (0, 0)),
+        slices=_coin_slices,
+        ratios=lambda trace: _coin_ratios(trace, rows),
+        rows=rows,
+    )
+
+
+def _coin_slices(trace: Trace) -> list[Slice]:
+    """As many `bound_slice`s, coin 1 where it is: every θ of the grid is a coin of one family."""
+    grid, family = np.array(_GRID), trace.model.family
+    log_weights = log_or_minus_inf(trace[0].params.weights)
+    coin0 = log_weights[0] + family.log_prob(BinomialParams(grid[:, None]), trace.x)  # (n, g)
+    return [_coin_slice(half, grid, coin0, log_weights[1], trace) for half in trace]
+
+
+def _coin_slice(half: HalfStep, grid: np.ndarray, coin0: np.ndarray, log_weight: float, trace: Trace) -> Slice:
+    coin1 = log_weight + trace.model.family.log_prob(BinomialParams(half.params.probs[1:]), trace.x)  # (n, 1)
+    q = half.q.probs
+    level = np.logaddexp(coin0, coin1).sum(axis=0)
+    bound = q[:, 0] @ coin0 + float(q[:, 1] @ coin1[:, 0]) + half.entropy
+    return Slice(grid, level, bound, np.zeros(len(grid)), float(half.params.probs[0, 0]))
+
+
+def _coin_ratios(trace: Trace, rows: tuple[str, ...]) -> Ratios:
+    inferred = [trace.model.infer(half.params, trace.x) for half in trace]
+    return _ratios(
+        [level for _, level in inferred],
+        [posterior.probs for posterior, _ in inferred],
+        [half.q.probs for half in trace],
+        rows,
+        ("coin 0", "coin 1"),
+    )
+
+
+def _ratios(
+    log_evidence: Sequence[np.ndarray],
+    posterior: Sequence[np.ndarray],
+    q: Sequence[np.ndarray],
+    rows: tuple[str, ...],
+    values: tuple[str, ...],
+) -> Ratios:
+    """From log p(x, z) = log p(x) + log p(z | x)."""
+    level, held = np.stack(log_evidence), np.stack(q)
+    log_joint = level[:, :, None] + log_or_minus_inf(np.stack(posterior))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = log_joint - np.log(held)
+    return Ratios(level, np.where(held > 0, ratio, np.nan), held, rows, values)
