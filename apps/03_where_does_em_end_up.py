@@ -1,0 +1,441 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["marimo", "numpy", "scipy", "altair", "polars", "anywidget", "vl-convert-python"]
+#
+# [tool.marimo.opengraph]
+# title = "3 · Where does EM end up?"
+# description = "Summits, saddles and spikes: which place EM reaches from where, and which of them to believe."
+# ///
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(width="full", app_title="Where does EM end up?", css_file="classroom.css")
+
+with app.setup:
+    import marimo as mo
+
+    from emcore.charts import landscape as maps
+    from emcore.charts import traps as curves
+    from emcore.charts.live import LiveChart
+    from emcore.classroom import landscape, links, optima, traps
+    from emcore.classroom import landscape_class as classroom
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    # Where does EM end up?
+
+    Each iteration climbs, so EM comes to rest where the slope is zero (Wu 1983): on **a** summit, on a saddle, or
+    never. Drag the white start on the map.
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(map_view, optima_view):
+    mo.Html(f"<div class='em-grid'><div>{map_view}</div><div>{optima_view}</div></div>")
+    return
+
+
+@app.cell(hide_code=True)
+def _(found, path):
+    mo.vstack(
+        [
+            mo.callout(path.words, kind=path.loudness),
+            mo.callout(found.message, kind=found.kind),
+        ],
+        gap=0.5,
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    guess = mo.ui.radio(
+        ["At the summit, like any start.", "At a point that is no summit, for ever.", "It depends on the seed."],
+        label="**Predict first:** both coins start at 0.5, exactly equal. Where does EM end?",
+    )
+    mo.hstack([guess])
+    return (guess,)
+
+
+@app.cell(hide_code=True)
+def _(guess):
+    mo.stop(guess.value is None)
+    mo.md(f"You said: “{guess.value}” {classroom.equal_coins_in_words()}")
+    return
+
+
+@app.cell(hide_code=True)
+def _(closer_look, closer_words):
+    mo.vstack([closer_look, mo.plain_text(closer_words)])
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    # The second exercise is a choice among fits; the last is marked by running what is asked.
+    answers = mo.ui.array(
+        [
+            mo.ui.dropdown(classroom.publishable(), label=exercise.question, full_width=True)
+            if isinstance(exercise.answer, str)
+            else mo.ui.number(step=0.001, label=exercise.question, full_width=True)
+            for exercise in classroom.exercises()
+        ]
+    )
+    beta_answer = mo.ui.dropdown(
+        {f"{beta:g}": beta for beta in classroom.CONTROLS["beta"].options},
+        label=classroom.BETA_QUESTION,
+        full_width=True,
+    )
+    return answers, beta_answer
+
+
+@app.cell(hide_code=True)
+def _(answers, beta_answer):
+    _marked = [
+        (field, exercise.mark(given))
+        for exercise, field, given in zip(classroom.exercises(), answers, answers.value, strict=True)
+    ]
+    _marked.append((beta_answer, classroom.mark_beta(beta_answer.value)))
+    _parts = [
+        mo.vstack([field, mo.callout(verdict.words, kind=verdict.kind)] if verdict.words else [field])
+        for field, verdict in _marked
+    ]
+    mo.accordion({"Exercises": mo.vstack(_parts, gap=1)})
+    return
+
+
+@app.cell(hide_code=True)
+def _(found):
+    mo.accordion(
+        {"All places where the starts ended, in numbers": mo.ui.table(found.rows(), selection=None, page_size=20)}
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(found, here, link_now, path):
+    _presets = " · ".join(f"[{title}]({links.link(here, preset)})" for title, preset in classroom.PRESETS.items())
+    mo.accordion(
+        {
+            "For the teacher": mo.vstack(
+                [
+                    mo.md(f"Start the class from: {_presets}"),
+                    mo.md(f"[This link]({link_now}) restores every control as it is now, the moved start included."),
+                    mo.hstack(
+                        [
+                            mo.download(path.csv().encode(), "path.csv", label="path on the map (CSV)"),
+                            mo.download(found.csv().encode(), "optima.csv", label="where the starts ended (CSV)"),
+                        ],
+                        justify="start",
+                    ),
+                    mo.md(
+                        "In fifty minutes: predict the equal coins, then set the start to “equal”; show where every "
+                        "start ends; nudge off the saddle; vote on which iris fit to publish, then look at how each "
+                        "ended; set the prior to 0.001 and ask again; shrink a component onto a galaxy; find a β."
+                    ),
+                ]
+            )
+        }
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    query = mo.query_params()
+    linked = links.read(query, classroom.CONTROLS)
+    here = {"file": query["file"]} if "file" in query else {}
+    return here, linked
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    which = mo.ui.dropdown(list(landscape.MAPS), value=linked["map"], label="map", full_width=True)
+    return (which,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    share = mo.ui.slider(
+        steps=sorted(classroom.CONTROLS["share"].options),
+        value=linked["share"],
+        label="share of component 0",
+        show_value=True,
+        full_width=True,
+    )
+    return (share,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    start = mo.ui.dropdown(list(landscape.STARTS), value=linked["start"], label="start", full_width=True)
+    return (start,)
+
+
+@app.cell(hide_code=True)
+def _():
+    put_back = mo.ui.button(label="put the start back", value=0, on_click=lambda presses: presses + 1)
+    return (put_back,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    basins = mo.ui.switch(value=linked["basins"], label="show where every start ends")
+    return (basins,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    # Sixty runs take a second: only when asked for.
+    _form = mo.md("{data}\n\n{prior}\n\n{starts}\n\n{seed}")
+    many = _form.batch(
+        data=mo.ui.dropdown(list(classroom.MANY), value=linked["data"], label="data", full_width=True),
+        prior=mo.ui.dropdown(
+            [f"{strength:g}" for strength in classroom.CONTROLS["prior"].options],
+            value=f"{linked['prior']:g}",
+            label="prior strength",
+            full_width=True,
+        ),
+        starts=mo.ui.dropdown(
+            [str(number) for number in classroom.CONTROLS["starts"].options],
+            value=str(linked["starts"]),
+            label="how many starts",
+            full_width=True,
+        ),
+        seed=mo.ui.number(0, 9999, value=linked["seed"], label="seed", full_width=True),
+    ).form(submit_button_label="run the starts", bordered=False)
+    return (many,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    saddle = mo.ui.dropdown(list(classroom.SADDLES), value=linked["saddle"], label="saddle of", full_width=True)
+    return (saddle,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    nudge = mo.ui.slider(
+        steps=list(classroom.CONTROLS["nudge"].options),
+        value=linked["nudge"],
+        label="nudge",
+        show_value=True,
+        full_width=True,
+    )
+    return (nudge,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    galaxy = mo.ui.dropdown(
+        {f"{velocity} thousand km/s": velocity for velocity in traps.PINNED},
+        value=f"{linked['galaxy']} thousand km/s",
+        label="pinned on the galaxy at",
+        full_width=True,
+    )
+    return (galaxy,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    sd = mo.ui.slider(
+        steps=sorted(classroom.CONTROLS["width"].options),
+        value=linked["width"],
+        label="sd at the start",
+        show_value=True,
+        full_width=True,
+    )
+    return (sd,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    names = mo.ui.radio({"2": 2, "3": 3}, value=str(linked["names"]), label="components", inline=True)
+    return (names,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    beta = mo.ui.slider(
+        steps=list(classroom.CONTROLS["beta"].options),
+        value=linked["beta"],
+        label="first β",
+        show_value=True,
+        full_width=True,
+        debounce=True,
+    )
+    return (beta,)
+
+
+@app.cell(hide_code=True)
+def _(basins, beta, closer_look, galaxy, many, names, nudge, put_back, saddle, sd, share, start, which):
+    _own = {
+        "A saddle and a nudge": [saddle, nudge],
+        "A spike": [galaxy, sd],
+        "Two names, one fit": [names],
+        "Annealing": [beta],
+    }
+    mo.sidebar(
+        [
+            mo.md("**The map**"),
+            which,
+            share,
+            start,
+            mo.md("Or drag the start: by mouse or finger, or with Tab and the arrow keys."),
+            put_back,
+            basins,
+            mo.md("**Many starts**"),
+            many,
+            mo.md(f"**{closer_look.value}**"),
+            *_own[closer_look.value],
+        ],
+        width="20rem",
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    # Made once: later cells change what these charts show, and the picture on the page stays.
+    map_chart = LiveChart(height=440, handle_label="start")
+    map_view = mo.ui.anywidget(map_chart)
+    optima_chart = LiveChart(height=380)
+    optima_view = mo.ui.anywidget(optima_chart)
+    escape_chart, spike_chart, swap_chart, annealing_chart = (LiveChart(height=320) for _ in range(4))
+    closer_look = mo.ui.tabs(
+        {
+            "A saddle and a nudge": mo.ui.anywidget(escape_chart),
+            "A spike": mo.ui.anywidget(spike_chart),
+            "Two names, one fit": mo.ui.anywidget(swap_chart),
+            "Annealing": mo.ui.anywidget(annealing_chart),
+        }
+    )
+    return (
+        annealing_chart,
+        closer_look,
+        escape_chart,
+        map_chart,
+        map_view,
+        optima_chart,
+        optima_view,
+        spike_chart,
+        swap_chart,
+    )
+
+
+@app.cell(hide_code=True)
+def _(linked, map_chart, put_back, share, start, which):
+    # A new map or start puts the handle there; so does the button. A link may place it elsewhere.
+    land = landscape.terrain(landscape.MAPS[which.value], share.value)
+    _named = land.starts[landscape.STARTS.index(start.value)]
+    _as_linked = (which.value, share.value, start.value) == (linked["map"], linked["share"], linked["start"])
+    _from_link = _as_linked and put_back.value == 0 and len(linked["place"]) == 1
+    map_chart.place(linked["place"] if _from_link else [_named])
+    return (land,)
+
+
+@app.cell(hide_code=True)
+def _(land, map_chart, map_view, share, which):
+    _ = land, map_view.value
+    place = tuple(map_chart.handles[0])
+    path = landscape.climb(landscape.MAPS[which.value], share.value, place)
+    return path, place
+
+
+@app.cell(hide_code=True)
+def _(basins, land, map_chart, path, share, which):
+    _name = landscape.MAPS[which.value]
+    _others = landscape.basins(_name, share.value) if basins.value else None
+    map_chart.update(
+        maps.landscape(
+            *landscape.heights(_name, share.value),
+            path.places,
+            path.log_likelihood,
+            titles=land.titles,
+            domain=land.domain,
+            starts=_others and _others.starts,
+            ends=_others and _others.ends,
+            width="container",
+            height=330,
+        )
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(linked, many):
+    many_asked = classroom.many_settings(many.value or linked)
+    found = optima.ends(many_asked)
+    return found, many_asked
+
+
+@app.cell(hide_code=True)
+def _(found, optima_chart):
+    if found.found is not None:
+        optima_chart.update(maps.optima(found.found, found.thinnest, width="container", height=330))
+    return
+
+
+@app.cell(hide_code=True)
+def _(annealing_chart, beta, closer_look, escape_chart, galaxy, names, nudge, saddle, sd, spike_chart, swap_chart):
+    # Only the picture of the open tab is drawn.
+    _size = {"width": "container", "height": 300}
+    match closer_look.value:
+        case "A saddle and a nudge":
+            _runs = [traps.escape(classroom.SADDLES[saddle.value], step) for step in traps.NUDGES]
+            escape_chart.update(curves.escape({r.nudge: r.apart for r in _runs}, nudge.value, traps.APART, **_size))
+            closer_words = traps.escape(classroom.SADDLES[saddle.value], nudge.value).message
+        case "A spike":
+            _pinned = traps.spike(galaxy.value, sd.value)
+            spike_chart.update(
+                curves.spike(
+                    _pinned.sd,
+                    _pinned.log_likelihood,
+                    _pinned.interior,
+                    _pinned.path_sd,
+                    _pinned.path_log_likelihood,
+                    **_size,
+                )
+            )
+            closer_words = _pinned.words
+        case "Two names, one fit":
+            _swaps = traps.swaps(names.value)
+            swap_chart.update(
+                curves.between([(swap.title, swap.log_likelihood) for swap in _swaps], _swaps[0].grid, **_size)
+            )
+            closer_words = traps.swaps_in_words(_swaps)
+        case _:
+            _seen = traps.annealed(beta.value)
+            annealing_chart.update(curves.annealing(_seen.plain, _seen.runs, _seen.top, _seen.warm, **_size))
+            closer_words = _seen.message
+    return (closer_words,)
+
+
+@app.cell(hide_code=True)
+def _(basins, beta, galaxy, here, many_asked, names, nudge, place, saddle, sd, share, start, which):
+    link_now = links.link(
+        here,
+        classroom.many_as_link(many_asked)
+        | {
+            "map": which.value,
+            "share": share.value,
+            "start": start.value,
+            "basins": int(basins.value),
+            "place": links.Points.write([place]),
+            "saddle": saddle.value,
+            "nudge": nudge.value,
+            "galaxy": galaxy.value,
+            "width": sd.value,
+            "names": names.value,
+            "beta": beta.value,
+        },
+    )
+    return (link_now,)
+
+
+if __name__ == "__main__":
+    app.run()

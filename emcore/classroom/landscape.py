@@ -1,0 +1,238 @@
+"""Where does EM end up? Log-likelihoods with two numbers to move, as maps: heights, the climb from a start, basins.
+
+Three maps. Two coins, and the two rates of Hasselblad's death notices, with the shares of the components held still;
+and Murray's normal with missing cells, whose symmetric starts stay on the plane of ρ and σ².
+References: Hasselblad (1969), J. Amer. Statist. Assoc. 64, 1459-1471; Murray (1977), J. R. Statist. Soc. B 39, 27-28;
+Wu (1983), Ann. Statist. 11, 95-103.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from emcore.datasets import load
+from emcore.esteps import EStep, e_step_at, exact
+from emcore.families.binomial import Binomial
+from emcore.families.poisson import Poisson
+from emcore.landscape import stationary_point
+from emcore.models.missing_normal import MissingNormal
+from emcore.models.mixture import Mixture
+from emcore.numerics import total
+from emcore.stopping import parameter_change
+from emcore.trace import Problem, pose
+
+COINS, NOTICES, MURRAY = "coins", "death_notices", "murray"
+MAPS: Mapping[str, str] = MappingProxyType(
+    {"Two coins": COINS, "Death notices: two Poisson rates": NOTICES, "Murray's normal: ρ and σ²": MURRAY}
+)
+STARTS = ("apart", "the other way round", "equal")
+CELLS = 60
+_MOST_ITERATIONS = 400
+_SETTLED = 1e-8  # relative move of an iteration after which a path on a map no longer moves to the eye
+_ALMOST = 1e-5  # the same where only the basin matters
+_SAME_PLACE = 0.02  # of the width of the map
+
+
+@dataclass(frozen=True)
+class Terrain:
+    """A log-likelihood over a plane of two numbers that EM does not leave."""
+
+    problem: Problem
+    titles: tuple[str, str]
+    domain: tuple[tuple[float, float], tuple[float, float]]
+    params: Callable[[float, float], Any]
+    place: Callable[[Any], tuple[float, float]]
+    starts: tuple[tuple[float, float], ...]  # in the order of STARTS
+    basin_starts: int = 13  # in either direction
+
+
+class Heights(NamedTuple):
+    """log p(x) at the middles of the cells of a map."""
+
+    across: np.ndarray  # (CELLS,)
+    up: np.ndarray  # (CELLS,)
+    log_likelihood: np.ndarray  # (CELLS, CELLS), rows go up
+
+
+class Climb(NamedTuple):
+    """EM's path on a map and what kind of point it came to."""
+
+    places: np.ndarray  # (t, 2) the start and the place after each iteration
+    log_likelihood: np.ndarray  # (t,)
+    settled: bool  # False: still moving when it was cut off
+    kind: str  # see `landscape.StationaryPoint`
+    message: str
+    eigenvalues: np.ndarray  # (m,) ascending, of the Hessian in the numbers themselves
+
+    @property
+    def words(self) -> str:
+        """Where it came to, what kind of point that is, and by which eigenvalues."""
+        (a, b), signs = self.places[-1], ", ".join(f"{value:+.4g}" for value in self.eigenvalues)
+        arrived = "came to" if self.settled else "is still moving, at"
+        return (
+            f"After {len(self.places) - 1} iterations EM {arrived} ({a:.3f}, {b:.3f}), where log p(x) = "
+            f"{self.log_likelihood[-1]:,.4f}: {self.message}. Eigenvalues of the Hessian: {signs}."
+        )
+
+    @property
+    def loudness(self) -> str:
+        """The kind of callout for those words."""
+        return {"maximum": "success", "saddle": "danger"}.get(self.kind, "warn")
+
+    def csv(self) -> str:
+        """The path as comma-separated values."""
+        rows = [f"{t},{a!r},{b!r},{v!r}" for t, (a, b, v) in enumerate(self._rows())]
+        return "\n".join(["iteration,first,second,log_likelihood", *rows, ""])
+
+    def _rows(self) -> list[list[float]]:
+        return np.column_stack([self.places, self.log_likelihood]).tolist()
+
+
+class Basins(NamedTuple):
+    """Where every start of a grid ends."""
+
+    starts: np.ndarray  # (s, 2)
+    ends: np.ndarray  # (s,) which summit
+    summits: np.ndarray  # (m, 2), highest first
+    log_likelihood: np.ndarray  # (m,)
+
+
+@lru_cache(maxsize=32)
+def terrain(name: str, share: float = 0.5) -> Terrain:
+    """One of MAPS; `share` of component 0 where there are two. ValueError for another name or share."""
+    if name not in MAPS.values():
+        raise ValueError(f"there is no map {name!r}: there are {', '.join(MAPS.values())}")
+    if name == MURRAY:
+        return _murray()
+    if not 0.0 < share < 1.0:
+        raise ValueError(f"the share of component 0 must lie between 0 and 1, not be {share}")
+    return _coins(share) if name == COINS else _notices(share)
+
+
+def _coins(share: float) -> Terrain:
+    weights = (share, 1.0 - share)
+    problem = pose(Mixture(Binomial(10), 2, fixed_weights=weights), load("coin_tosses").select("heads"))
+    titles = ("probs[0]: chance of heads of coin 0", "probs[1]: of coin 1")
+    starts = ((0.85, 0.3), (0.3, 0.85), (0.5, 0.5))
+    return Terrain(problem, titles, ((0.05, 0.95),) * 2, *_two_of(problem, "probs", weights), starts)
+
+
+def _notices(share: float) -> Terrain:
+    weights, table = (share, 1.0 - share), load("death_notices")
+    problem = pose(Mixture(Poisson(), 2, fixed_weights=weights), table.select("notices"), table["days"].to_numpy())
+    titles = ("rates[0]: deaths a day, component 0", "rates[1]: component 1")
+    starts = ((0.6, 4.2), (4.2, 0.6), (3.5, 3.5))
+    return Terrain(problem, titles, ((0.25, 4.75),) * 2, *_two_of(problem, "rates", weights), starts)
+
+
+def _two_of(problem: Problem, field: str, weights: tuple[float, ...]) -> tuple[Callable, Callable]:
+    """Params from two numbers of a field, and back."""
+
+    def params(first: float, second: float) -> Any:
+        return problem.model.check_params({"weights": weights, field: [first, second]}, problem.x)
+
+    def place(params: Any) -> tuple[float, float]:
+        first, second = np.ravel(getattr(params, field))
+        return float(first), float(second)
+
+    return params, place
+
+
+def _murray() -> Terrain:
+    problem = pose(MissingNormal(), load("murray"))
+
+    def params(rho: float, variance: float) -> Any:
+        covariance = [[variance, rho * variance], [rho * variance, variance]]
+        return problem.model.check_params({"mean": [0.0, 0.0], "covariance": covariance}, problem.x)
+
+    def place(params: Any) -> tuple[float, float]:
+        (variance, between), _ = params.covariance
+        return float(between / variance), float(variance)
+
+    titles = ("ρ: correlation", "σ²: variance of both columns")
+    starts = ((0.8, 1.5), (-0.8, 1.5), (0.0, 1.5))
+    return Terrain(problem, titles, ((-0.95, 0.95), (1.0, 4.5)), params, place, starts, basin_starts=7)
+
+
+def em_path(problem: Problem, start: Any, e_step: EStep = exact) -> Iterator[tuple[Any, float]]:
+    """Params and log p(x) at the start and after every iteration, without end."""
+    model, x, weight = problem
+    params, q, iteration = start, None, 0
+    while True:
+        posterior, rows = model.infer(params, x)
+        yield params, total(rows, weight)
+        iteration += 1
+        q = posterior if e_step is exact else e_step_at(e_step, iteration)(model, params, x, q)
+        params = model.m_step(model.suff_stats(x, q, weight), params)
+
+
+@lru_cache(maxsize=32)
+def heights(name: str, share: float = 0.5) -> Heights:
+    """The map itself."""
+    land = terrain(name, share)
+    model, x, weight = land.problem
+    across, up = (_middles(limits) for limits in land.domain)
+    rows = [[total(model.log_likelihood(land.params(a, b), x), weight) for a in across] for b in up]
+    return Heights(across, up, np.array(rows))
+
+
+def _middles(limits: tuple[float, float]) -> np.ndarray:
+    step = (limits[1] - limits[0]) / CELLS
+    return limits[0] + step * (np.arange(CELLS) + 0.5)
+
+
+@lru_cache(maxsize=256)
+def climb(name: str, share: float, start: tuple[float, float]) -> Climb:
+    """EM from a place on the map until it moves no more, and the sign of the curvature there."""
+    land = terrain(name, share)
+    inside = [float(np.clip(value, *limits)) for value, limits in zip(start, land.domain)]
+    params, values, settled = _until_settled(land, inside)
+    point = stationary_point(land.problem.model, params[-1], land.problem.x, weight=land.problem.weight)
+    places = np.array([land.place(p) for p in params])
+    return Climb(
+        places, values, settled, point.kind, point.message.split(" (held")[0], np.linalg.eigvalsh(point.hessian)
+    )
+
+
+def _until_settled(land: Terrain, start: Any, small: float = _SETTLED) -> tuple[list[Any], np.ndarray, bool]:
+    params: list[Any] = []
+    values: list[float] = []
+    settled = False
+    for now, value in islice(em_path(land.problem, land.params(*start)), _MOST_ITERATIONS + 1):
+        settled = bool(params) and parameter_change(now, params[-1]) < small
+        params.append(now)
+        values.append(value)
+        if settled:
+            break
+    return params, np.array(values), settled
+
+
+@lru_cache(maxsize=32)
+def basins(name: str, share: float = 0.5) -> Basins:
+    """Where EM ends from every start of a grid; starts that share a summit share a number, the highest 0."""
+    land = terrain(name, share)
+    grid = [np.linspace(*limits, land.basin_starts) for limits in land.domain]
+    starts = np.stack([part.ravel() for part in np.meshgrid(*grid)], axis=1)
+    size = np.ptp(np.array(land.domain), axis=1)
+    summits: list[tuple[np.ndarray, float]] = []
+    reached = []
+    for start in starts:
+        params, values, _ = _until_settled(land, start, _ALMOST)
+        place = np.array(land.place(params[-1]))
+        near = [i for i, (other, _) in enumerate(summits) if (np.abs(place - other) < _SAME_PLACE * size).all()]
+        reached.append(near[0] if near else len(summits))
+        if not near:
+            summits.append((place, values[-1]))
+    order = sorted(range(len(summits)), key=lambda i: -summits[i][1])
+    rank = np.argsort(order)
+    return Basins(
+        starts,
+        rank[np.array(reached)],
+        np.array([summits[i][0] for i in order]),
+        np.array([summits[i][1] for i in order]),
+    )
