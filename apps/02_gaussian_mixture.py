@@ -16,6 +16,7 @@ with app.setup:
     from dataclasses import replace
 
     import marimo as mo
+    import parts
 
     from emcore import charts
     from emcore.charts.live import LiveChart
@@ -36,7 +37,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(claims_view, views):
-    mo.Html(f"<div class='em-grid'><div>{claims_view}</div><div>{views[0]}{views[1]}</div></div>")
+    parts.side_by_side([claims_view], views[:2])
     return
 
 
@@ -71,21 +72,8 @@ def _(guess, lesson):
 @app.cell(hide_code=True)
 def _(lesson):
     mo.stop(lesson.fit is None)
-    _last = lesson.trace[-1]
-    mo.hstack(
-        [
-            mo.stat(f"{_last.log_likelihood:,.4f}", label="log p(x) at the end, nats", bordered=True),
-            mo.stat(f"{_last.elbo:,.4f}", label="ELBO at the end", bordered=True),
-            mo.stat(f"{_last.kl:.3g}", label="KL(Q ‖ posterior) at the end", bordered=True),
-            mo.stat(
-                f"{lesson.worst_identity_error:.1e}",
-                label="largest |log p(x) − ELBO − KL|",
-                caption=f"over {len(lesson.trace)} half-steps",
-                bordered=True,
-            ),
-        ],
-        wrap=True,
-        widths="equal",
+    parts.ending(
+        lesson.trace, lesson.worst_identity_error, (f"{lesson.trace[-1].kl:.3g}", "KL(Q ‖ posterior) at the end")
     )
     return
 
@@ -98,59 +86,41 @@ def _(closer_look):
 
 @app.cell(hide_code=True)
 def _():
-    answers = mo.ui.array(
-        [mo.ui.number(step=0.001, label=exercise.question, full_width=True) for exercise in classroom.EXERCISES]
-    )
+    answers = parts.number_fields(classroom.EXERCISES)
     return (answers,)
 
 
 @app.cell(hide_code=True)
 def _(answers):
-    _parts = []
-    for _exercise, _field, _given in zip(classroom.EXERCISES, answers, answers.value, strict=True):
-        _verdict = _exercise.mark(_given)
-        _parts.append(
-            mo.vstack([_field, mo.callout(_verdict.words, kind=_verdict.kind)] if _verdict.words else [_field])
-        )
-    mo.accordion({"Exercises": mo.vstack(_parts, gap=1)})
+    parts.marked(classroom.EXERCISES, answers)
     return
 
 
 @app.cell(hide_code=True)
 def _(lesson):
     mo.stop(lesson.fit is None)
-    mo.accordion({"Every half-step in numbers": mo.ui.table(lesson.trace.to_frame(), selection=None, page_size=12)})
+    parts.every_half_step(lesson.trace)
     return
 
 
 @app.cell(hide_code=True)
-def _(asked, here, lesson, link_now):
-    _presets = " · ".join(f"[{title}]({links.link(here, preset)})" for title, preset in classroom.PRESETS.items())
+def _(asked, here, lesson, restores):
     _downloads = (
         [
-            mo.download(lesson.trace.to_frame().write_csv().encode(), "half_steps.csv", label="half-steps (CSV)"),
-            mo.download(
-                classroom.rows_csv(lesson, asked).encode(), "rows.csv", label="rows and responsibilities (CSV)"
-            ),
+            parts.csv(lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
+            parts.csv(classroom.rows_csv(lesson, asked), "rows.csv", "rows and responsibilities"),
         ]
         if lesson.fit is not None
         else []
     )
-    mo.accordion(
-        {
-            "For the teacher": mo.vstack(
-                [
-                    mo.md(f"Start the class from: {_presets}"),
-                    mo.md(f"[This link]({link_now}) restores every control as it is now, moved means included."),
-                    mo.hstack(_downloads, justify="start"),
-                    mo.md(
-                        "In fifteen minutes: predict the gap; step through two iterations and read the bars; "
-                        "find the points between the clusters in “Which points make the bound loose?”; "
-                        "drag two means together and see how long EM takes to part them; switch to the hard E-step."
-                    ),
-                ]
-            )
-        }
+    parts.for_the_teacher(
+        here,
+        classroom.PRESETS,
+        restores,
+        _downloads,
+        "In fifteen minutes: predict the gap; step through two iterations and read the bars; find the points between "
+        "the clusters in “Which points make the bound loose?”; drag two means together and see how long EM takes to "
+        "part them; switch to the hard E-step.",
     )
     return
 
@@ -159,7 +129,7 @@ def _(asked, here, lesson, link_now):
 def _():
     query = mo.query_params()
     linked = links.read(query, classroom.CONTROLS)
-    here = {"file": query["file"]} if "file" in query else {}
+    here = parts.address(query)
     return here, linked
 
 
@@ -304,14 +274,14 @@ def _(asked, claims, linked, put_back):
 
 
 @app.cell(hide_code=True)
-def _(asked, claims, claims_view, here, placed):
+def _(asked, claims, claims_view, placed):
     _ = claims_view.value
     where = tuple(map(tuple, claims.handles))
     moved = where != placed
     settings = replace(asked, init=classroom.BY_HAND, means=where) if moved else asked
     lesson = classroom.mixture_lesson(settings)
-    link_now = links.link(here, classroom.as_link(asked, where if moved else ()))
-    return lesson, link_now, moved
+    restores = classroom.as_link(asked, where if moved else ())
+    return lesson, moved, restores
 
 
 @app.cell(hide_code=True)

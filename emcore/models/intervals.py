@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from emcore.data import to_float, as_matrix
+from emcore.data import as_matrix, to_float
 
 
 def as_intervals(x: Any) -> np.ndarray:

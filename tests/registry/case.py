@@ -11,7 +11,7 @@ from emcore.trace import Problem, pose, start_params
 
 @dataclass(frozen=True)
 class Case:
-    """A model on small data. The laws of tests/test_laws.py hold for each, unless a flag says why one does not apply."""
+    """A model on small data. The laws of tests/test_laws.py hold for each, unless a flag says why one does not."""
 
     name: str
     model: Any
