@@ -16,12 +16,14 @@ with app.setup:
     from dataclasses import replace
 
     import marimo as mo
-    import parts
 
     from emcore import charts
     from emcore.charts.live import LiveChart
     from emcore.classroom import links
     from emcore.classroom import mixture as classroom
+    from emcore.classroom.page import Page
+
+    page = Page(mo)
 
 
 @app.cell(hide_code=True)
@@ -37,7 +39,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(claims_view, views):
-    parts.side_by_side([claims_view], views[:2])
+    page.side_by_side([claims_view], views[:2])
     return
 
 
@@ -72,7 +74,7 @@ def _(guess, lesson):
 @app.cell(hide_code=True)
 def _(lesson):
     mo.stop(lesson.fit is None)
-    parts.ending(
+    page.ending(
         lesson.trace, lesson.worst_identity_error, (f"{lesson.trace[-1].kl:.3g}", "KL(Q ‖ posterior) at the end")
     )
     return
@@ -86,20 +88,20 @@ def _(closer_look):
 
 @app.cell(hide_code=True)
 def _():
-    answers = parts.number_fields(classroom.EXERCISES)
+    answers = page.number_fields(classroom.EXERCISES)
     return (answers,)
 
 
 @app.cell(hide_code=True)
 def _(answers):
-    parts.marked(classroom.EXERCISES, answers)
+    page.marked(classroom.EXERCISES, answers)
     return
 
 
 @app.cell(hide_code=True)
 def _(lesson):
     mo.stop(lesson.fit is None)
-    parts.every_half_step(lesson.trace)
+    page.every_half_step(lesson.trace)
     return
 
 
@@ -107,13 +109,13 @@ def _(lesson):
 def _(asked, here, lesson, restores):
     _downloads = (
         [
-            parts.csv(lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
-            parts.csv(classroom.rows_csv(lesson, asked), "rows.csv", "rows and responsibilities"),
+            page.csv(lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
+            page.csv(classroom.rows_csv(lesson, asked), "rows.csv", "rows and responsibilities"),
         ]
         if lesson.fit is not None
         else []
     )
-    parts.for_the_teacher(
+    page.for_the_teacher(
         here,
         classroom.PRESETS,
         restores,
@@ -129,7 +131,7 @@ def _(asked, here, lesson, restores):
 def _():
     query = mo.query_params()
     linked = links.read(query, classroom.CONTROLS)
-    here = parts.address(query)
+    here = links.address(query)
     return here, linked
 
 

@@ -103,6 +103,11 @@ def read(query: Mapping[str, Any], controls: Mapping[str, Control]) -> dict[str,
     }
 
 
+def address(query: Mapping[str, Any]) -> dict[str, str]:
+    """What a link to the same app must keep of the address: its file, where a folder is served."""
+    return {"file": str(query["file"])} if "file" in query else {}
+
+
 def link(path: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
     """A query string that restores the settings; `path` holds what the address needs besides (the app's file)."""
     return "?" + urlencode({**path, **settings})
