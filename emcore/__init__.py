@@ -4,6 +4,7 @@
 """
 
 from emcore import datasets, genetics
+from emcore.accelerate import Anderson, OverRelaxed, Squarem
 from emcore.chain import ChainPosterior
 from emcore.em import Fit, Run, fit
 from emcore.esteps import Annealing, exact, fixed, hard, incremental, mean_field, sparse, stochastic, tempered
@@ -45,6 +46,7 @@ __all__ = [
     "HMM",
     "PPCA",
     "AbstractDiscreteLatent",
+    "Anderson",
     "Annealing",
     "Bernoulli",
     "BinaryFactors",
@@ -72,10 +74,12 @@ __all__ = [
     "NegativeBinomial",
     "NormalInverseGamma",
     "NormalInverseWishart",
+    "OverRelaxed",
     "Poisson",
     "RandomIntercept",
     "RegressionPrior",
     "Run",
+    "Squarem",
     "Status",
     "StudentT",
     "TRegression",

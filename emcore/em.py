@@ -4,29 +4,22 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import count, islice
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from emcore.accelerate import Accelerator, accelerator
 from emcore.esteps import EStep, e_step_at, exact, is_judged, is_monotone
 from emcore.initialise import is_params
-from emcore.numerics import DegenerateError, row_blocks, total
-from emcore.objective import elbo
+from emcore.numerics import DegenerateError
+from emcore.passes import EMMap, Pass, plain_passes, traced_passes
 from emcore.stopping import Progress, Status, parameter_change, verdict
 from emcore.trace import HalfStep, Problem, Trace, half_steps, pose, read, start_params
-from emcore.trees import add_stats, to_vector
+from emcore.trees import to_vector
 
-_BLOCK_ROWS = 8192
 _DEFAULT_RESTARTS = 10
-
-
-class Pass(NamedTuple):
-    """Params in the course of a run, and the values at them."""
-
-    params: Any
-    objective: float
-    log_likelihood: float
+_NO_TRACE = "an accelerated run has no half-steps to trace"
 
 
 class Run(NamedTuple):
@@ -36,9 +29,10 @@ class Run(NamedTuple):
     params: Any
     objective: float
     log_likelihood: float
-    n_iter: int  # M-steps taken
+    n_iter: int  # M-steps taken; accepted steps of an accelerated run
     status: Status
     message: str
+    n_evaluations: int  # of the EM map: passes over the data, those of rejected candidates included
 
 
 @dataclass(frozen=True)
@@ -57,6 +51,7 @@ class Fit:
     best: int  # index into restarts
     problem: Problem = field(repr=False)
     e_step: EStep = field(repr=False, default=exact)
+    accelerate: Accelerator | None = None
     recorded: tuple[HalfStep, ...] = field(repr=False, default=())
 
     @property
@@ -64,10 +59,20 @@ class Fit:
         """Free parameters."""
         return self.model.n_params(self.params)
 
+    @property
+    def n_evaluations(self) -> int:
+        """What the best run cost: evaluations of the EM map (see `Run`)."""
+        return self.restarts[self.best].n_evaluations
+
     @cached_property
     def trace(self) -> Trace:
-        """Every half-step of the best run: as recorded, or replayed from its start on first use."""
+        """Every half-step of the best run: as recorded, or replayed from its start on first use.
+
+        ValueError for an accelerated run: its leaps are no half-steps.
+        """
         run = self.restarts[self.best]
+        if self.accelerate is not None:
+            raise ValueError(_NO_TRACE + "; em.steps(model, x, fit.restarts[fit.best].start) shows EM from its start")
         halves: list[HalfStep] = list(self.recorded)
         if not halves:
             with suppress(DegenerateError):  # the run ended there too: what was recorded is the trace
@@ -128,6 +133,7 @@ def fit(
     weight: Any = None,
     lengths: Any = None,
     e_step: EStep = exact,
+    accelerate: Any = None,
     trace: bool = False,
 ) -> Fit:
     """Fit a latent-variable model by EM from one or many starts, and keep the best sound one.
@@ -138,16 +144,22 @@ def fit(
     the relative distance that the parameters may still have to go; 0 runs to `max_iter`. `weight` (n,): frequencies or
     sample weights. `lengths`: of the sequences of a Markov model. `trace=True` records the half-steps of a single start
     as it goes; otherwise `Fit.trace` replays them when first asked. Runs that end DEGENERATE lose to any that do not.
+    `e_step`: the choice of Q (see `esteps`). `accelerate`: "anderson" (the fastest, mostly), "squarem", "over-relaxed"
+    or a configured one (see `accelerate`): limits of EM in fewer evaluations, but without half-steps to trace.
 
     Raises TypeError or ValueError for bad input; never for how the run ended: see `Fit.status` and `Fit.message`.
     """
     _check_settings(restarts, tol, max_iter)
+    scheme = _check_scheme(accelerate, e_step, trace)
     problem = pose(model, x, weight, lengths)
     halves: list[HalfStep] = []
     runs = []
     for start in _starts(problem, init, restarts, seed):
         halves.clear()
-        passes = _traced_passes(problem, start, e_step, halves) if trace else _passes(problem, start, e_step)
+        if scheme is not None:
+            passes = scheme.passes(EMMap(problem), start)
+        else:
+            passes = traced_passes(problem, start, e_step, halves) if trace else plain_passes(problem, start, e_step)
         runs.append(_run(problem, start, passes, tol, max_iter, e_step))
     best = max(range(len(runs)), key=lambda i: (_sound(runs[i]), runs[i].objective))
     run = runs[best]
@@ -164,6 +176,7 @@ def fit(
         best=best,
         problem=problem,
         e_step=e_step,
+        accelerate=scheme,
         recorded=tuple(halves[: max(2 * run.n_iter, 1)]) if len(runs) == 1 else (),
     )
 
@@ -175,6 +188,18 @@ def _check_settings(restarts: Any, tol: Any, max_iter: Any) -> None:
         raise ValueError(f"tol must be a number ≥ 0 (nats per row), not {tol!r}")
     if not (isinstance(max_iter, int | np.integer) and max_iter >= 1):
         raise ValueError(f"max_iter must be a whole number of at least 1, not {max_iter!r}")
+
+
+def _check_scheme(accelerate: Any, e_step: EStep, trace: bool) -> Accelerator | None:
+    scheme = accelerator(accelerate)
+    if scheme is not None and trace:
+        raise ValueError(f"{_NO_TRACE}: leave out trace=True or accelerate=")
+    if scheme is not None and e_step is not exact:
+        raise ValueError(
+            "accelerate= extrapolates a map of the parameters alone, and only with the exact E-step is EM one: leave "
+            "out e_step= or accelerate="
+        )
+    return scheme
 
 
 def _starts(problem: Problem, init: Any, restarts: int | None, seed: int) -> Iterator[Any]:
@@ -209,7 +234,7 @@ def _run(problem: Problem, start: Any, passes: Iterator[Pass], tol: float, max_i
         except DegenerateError as error:
             if last is None:
                 raise ValueError(f"the start is degenerate: {error}") from error
-            return Run(start, *last, n_iter - 1, Status.DEGENERATE, str(error))
+            return _ended(start, last, n_iter - 1, Status.DEGENERATE, str(error))
         step = e_step_at(e_step, n_iter + 1)
         if last is not None:
             gain = now.objective - last.objective
@@ -219,16 +244,23 @@ def _run(problem: Problem, start: Any, passes: Iterator[Pass], tol: float, max_i
                 ended = verdict(progress, n_rows, tol, monotone=False)
             if ended is not None:
                 lost = ended[0] is Status.NONFINITE
-                return Run(start, *(last if lost else now), n_iter - lost, *ended)
+                return _ended(start, last if lost else now, n_iter - lost, *ended)
         last, mark = now, now if is_judged(step) else mark
     message = f"stopped after {max_iter} iterations; the last one still gained {gain:.2g} nats"
-    return Run(start, *now, max_iter, Status.MAX_ITER, message)
+    return _ended(start, now, max_iter, Status.MAX_ITER, message)
+
+
+def _ended(start: Any, end: Pass, n_iter: int, status: Status, message: str) -> Run:
+    return Run(start, end.params, end.objective, end.log_likelihood, n_iter, status, message, end.n_evaluations)
 
 
 def _progress(now: Pass, mark: Pass, before: Progress) -> Progress:
+    gain = now.objective - mark.objective
+    if now.outlook is not None:
+        return Progress(now.objective, gain, *now.outlook)
     change = parameter_change(now.params, mark.params)
     rate = change / before.change if 0 < before.change < np.inf else np.inf
-    return Progress(now.objective, now.objective - mark.objective, change, rate)
+    return Progress(now.objective, gain, change, rate)
 
 
 def _n_rows(problem: Problem) -> float:
@@ -240,51 +272,6 @@ def _n_observations(problem: Problem) -> float:
     if hasattr(problem.model, "n_observations"):
         return problem.model.n_observations(problem.x, problem.weight)
     return _n_rows(problem)
-
-
-def _passes(problem: Problem, params: Any, e_step: EStep) -> Iterator[Pass]:
-    """Params and their log p(x) and objective, then the params after one E-step and M-step, and so on."""
-    q = None
-    for iteration in count(1):
-        stats, log_likelihood, objective, q = _evaluate(problem, params, e_step_at(e_step, iteration), q)
-        yield Pass(params, objective, log_likelihood)
-        params = problem.model.m_step(stats, params)
-
-
-def _traced_passes(problem: Problem, params: Any, e_step: EStep, halves: list[HalfStep]) -> Iterator[Pass]:
-    """`_passes` with every half-step appended to `halves`."""
-    for half in half_steps(problem, params, e_step):
-        halves.append(half)
-        if half.kind == "E":
-            yield Pass(half.params, half.objective, half.log_likelihood)
-
-
-def _evaluate(problem: Problem, params: Any, e_step: EStep, q: Any) -> tuple[Any, float, float, Any]:
-    """Statistics under q, log p(x), and the objective, all at `params`."""
-    model, x, weight = problem
-    if e_step is exact:
-        stats, log_likelihood = expectations(problem, params)
-        return stats, log_likelihood, log_likelihood + model.log_prior(params), None
-    q = e_step(model, params, x, q)
-    bound = total(elbo(model, params, x, q), weight)
-    log_likelihood = total(model.log_likelihood(params, x), weight)
-    return model.suff_stats(x, q, weight), log_likelihood, bound + model.log_prior(params), q
-
-
-def expectations(problem: Problem, params: Any) -> tuple[Any, float]:
-    """Expected statistics under the exact posterior and log p(x), in one pass over blocks of rows."""
-    model, x, weight = problem
-    if not isinstance(x, np.ndarray) or len(x) <= _BLOCK_ROWS:
-        q, rows = model.infer(params, x)
-        return model.suff_stats(x, q, weight), total(rows, weight)
-    stats, log_likelihood = None, 0.0
-    for block in row_blocks(len(x), _BLOCK_ROWS):
-        part = None if weight is None else weight[block]
-        q, rows = model.infer(params, x[block])
-        more = model.suff_stats(x[block], q, part)
-        stats = more if stats is None else add_stats(stats, more)
-        log_likelihood += total(rows, part)
-    return stats, log_likelihood
 
 
 def _advice(run: Run, runs: list[Run]) -> str:

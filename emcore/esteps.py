@@ -24,7 +24,9 @@ EStep = Callable[[Any, Any, Any, Any], Any]
 
 
 def e_step_at(e_step: EStep, iteration: int) -> EStep:
-    """The E-step of one iteration (1, 2, …): itself, unless it has a clock."""
+    """The E-step of one iteration (1, 2, …): itself, unless it has a clock. TypeError for one without its settings."""
+    if isinstance(e_step, type):
+        raise TypeError(f"e_step must be made with its settings: {e_step.__name__}(...), not {e_step.__name__}")
     return e_step.at(iteration) if hasattr(e_step, "at") else e_step
 
 

@@ -136,10 +136,14 @@ def by_name(params: Any) -> Mapping[str, Constraint]:
 
 
 class Coordinates:
-    """The chart of a model's parameters around one value: `to_vector` and `from_vector` are inverse."""
+    """The chart of a model's parameters around one value: `to_vector` and `from_vector` are inverse.
+
+    A model whose fixed fields follow from the others brings `complete(params)`, which fills them in.
+    """
 
     def __init__(self, model: Any, like: Any) -> None:
         self._like = like
+        self._complete = getattr(model, "complete", None)
         constraints = model.constraints(like)
         self._fields = [(constraints[name], np.asarray(value, dtype=float)) for name, value in zip(like._fields, like)]
         self._sizes = [len(constraint.to_free(value, value)) for constraint, value in self._fields]
@@ -157,4 +161,5 @@ class Coordinates:
     def from_vector(self, vector: np.ndarray) -> Any:
         """The params with these coordinates."""
         pieces = np.split(vector, np.cumsum(self._sizes)[:-1])
-        return type(self._like)(*(c.from_free(piece, like) for (c, like), piece in zip(self._fields, pieces)))
+        params = type(self._like)(*(c.from_free(piece, like) for (c, like), piece in zip(self._fields, pieces)))
+        return params if self._complete is None else self._complete(params)

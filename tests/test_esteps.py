@@ -245,6 +245,14 @@ def test_a_stochastic_run_replays_and_never_claims_to_have_arrived():
     np.testing.assert_allclose(np.sort(np.mean(later, axis=0)), np.sort(soft), atol=0.5)
 
 
+def test_draws_that_happen_to_agree_are_no_arrival():
+    """Far groups give the same draws in every iteration, and params that do not move; chance may still move them."""
+    x = np.concatenate([np.random.default_rng(0).normal(m, 1.0, (30, 1)) for m in (0.0, 60.0)])
+    fit = em.fit(TWO_NORMALS, x, restarts=1, e_step=em.stochastic(0), max_iter=50)
+    np.testing.assert_array_equal(fit.trace[-2].params.means, fit.trace[40].params.means)
+    assert fit.status is em.Status.MAX_ITER
+
+
 def test_annealing_goes_up_to_one_and_stays():
     schedule = em.Annealing(0.25, levels=2, hold=3)
     assert [schedule.beta(t) for t in range(1, 9)] == pytest.approx([0.25] * 3 + [0.5] * 3 + [1.0] * 2)
@@ -364,6 +372,12 @@ def test_a_continuous_z_has_no_hard_or_tempered_e_step():
 def test_bad_settings(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+def test_an_e_step_without_its_settings_is_refused():
+    for e_step in (em.stochastic, em.sparse, em.fixed):
+        with pytest.raises(TypeError, match=rf"{e_step.__name__}\(\.\.\.\)"):
+            em.fit(TWO_NORMALS, WAITING, restarts=1, e_step=e_step)
 
 
 def test_a_fall_of_what_was_promised_is_told():

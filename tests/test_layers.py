@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BASE = frozenset({"numerics", "data", "trees", "parameters"})
 PROTOCOL = BASE | {"divergence", "posteriors", "model"}
 ALGORITHMS = frozenset(
-    {"objective", "em", "trace", "esteps", "stopping", "initialise", "accelerate"}
+    {"objective", "em", "trace", "esteps", "stopping", "initialise", "passes", "accelerate"}
     | {"curvature", "landscape", "optima", "uncertainty", "selection", "stream"}
 )
 MODELS = frozenset({"families", "models", "genetics"})

@@ -115,6 +115,10 @@ class HMM:
         """p(z_1) (k,): `params.start`, or the stationary distribution of `params.transitions`."""
         return stationary_distribution(params.transitions) if self.stationary else params.start
 
+    def complete(self, params: Any) -> Any:
+        """The params with `start` as it follows from the transitions of a stationary chain."""
+        return params._replace(start=self.start_of(params)) if self.stationary else params
+
     def _log_prob(self, params: Any, x: Sequences) -> np.ndarray:
         """log p(x_s | z_s = k) (t, k), in blocks of rows."""
         log_prob = np.empty((self.n_states, len(x.x)))
