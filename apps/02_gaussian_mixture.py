@@ -74,8 +74,15 @@ def _(guess, lesson):
 @app.cell(hide_code=True)
 def _(lesson):
     mo.stop(lesson.fit is None)
-    page.ending(
-        lesson.trace, lesson.worst_identity_error, (f"{lesson.trace[-1].kl:.3g}", "KL(Q ‖ posterior) at the end")
+    _last = lesson.trace[-1]
+    page.numbers(
+        [
+            (f"{_last.log_likelihood:,.4f}", "log p(x) at the end, nats"),
+            (f"{_last.elbo:,.4f}", "ELBO at the end"),
+            (f"{_last.kl:.3g}", "KL(Q ‖ posterior) at the end"),
+        ],
+        lesson.worst_identity_error,
+        len(lesson.trace),
     )
     return
 
@@ -94,7 +101,8 @@ def _():
 
 @app.cell(hide_code=True)
 def _(answers):
-    page.marked(classroom.EXERCISES, answers)
+    _verdicts = [asked.mark(given) for asked, given in zip(classroom.EXERCISES, answers.value, strict=True)]
+    page.exercises(zip(answers, _verdicts, strict=True))
     return
 
 

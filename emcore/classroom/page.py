@@ -5,11 +5,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from emcore.classroom import links
-from emcore.classroom.exercises import Exercise
+from emcore.classroom.exercises import Exercise, Verdict
 
 
 @dataclass(frozen=True)
@@ -28,35 +27,25 @@ class Page:
         field = self.mo.ui.number
         return self.mo.ui.array([field(step=0.001, label=asked.question, full_width=True) for asked in exercises])
 
-    def choice_fields(self, exercises: Iterable[tuple[Exercise, Sequence[str]]]) -> Any:
-        """One group of radio buttons per exercise with its options."""
-        return self.mo.ui.array([self.mo.ui.radio(options, label=asked.question) for asked, options in exercises])
-
-    def marked(self, exercises: Iterable[Exercise], *fields: Any, more: Sequence[Any] = ()) -> Any:
-        """The fields in an accordion, each with what `Exercise.mark` says of its answer; then anything `more`."""
+    def exercises(self, answered: Iterable[tuple[Any, Verdict]], more: Sequence[Any] = ()) -> Any:
+        """Fields with what is to be said of their answers, folded away; then anything `more`."""
         parts: list[Any] = []
-        answers = chain.from_iterable(group.value for group in fields)
-        for asked, field, given in zip(exercises, chain.from_iterable(fields), answers, strict=True):
-            verdict = asked.mark(given)
+        for field, verdict in answered:
             said = [self.mo.callout(verdict.words, kind=verdict.kind)] if verdict.words else []
             parts += [field, *said]
         return self.mo.accordion({"Exercises": self.mo.vstack([*parts, *more], gap=1)})
 
-    def ending(self, trace: Any, worst: float, third: tuple[str, str]) -> Any:
-        """The last log p(x) and ELBO, a third number (text, label), and how far off the identity was at its worst."""
-        last, stat = trace[-1], self.mo.stat
-        numbers = [
-            stat(f"{last.log_likelihood:,.4f}", label="log p(x) at the end, nats", bordered=True),
-            stat(f"{last.elbo:,.4f}", label="ELBO at the end", bordered=True),
-            stat(third[0], label=third[1], bordered=True),
-            stat(
-                f"{worst:.1e}",
-                label="largest |log p(x) − ELBO − KL|",
-                caption=f"over {len(trace)} half-steps",
-                bordered=True,
-            ),
-        ]
-        return self.mo.hstack(numbers, wrap=True, widths="equal")
+    def numbers(self, shown: Iterable[tuple[str, str]], worst: float, n_half_steps: int) -> Any:
+        """Numbers as (text, label) in a row, and last how far off log p(x) = ELBO + KL was at its worst."""
+        stat = self.mo.stat
+        stats = [stat(text, label=label, bordered=True) for text, label in shown]
+        identity = stat(
+            f"{worst:.1e}",
+            label="largest |log p(x) − ELBO − KL|",
+            caption=f"over {n_half_steps} half-steps",
+            bordered=True,
+        )
+        return self.mo.hstack([*stats, identity], wrap=True, widths="equal")
 
     def every_half_step(self, trace: Any) -> Any:
         """The trace as a table, folded away."""
