@@ -20,6 +20,7 @@ with app.setup:
     from emcore.charts.live import LiveChart
     from emcore.classroom import landscape, links, optima, traps
     from emcore.classroom import landscape_class as classroom
+    from emcore.classroom.tables import markdown_table
 
 
 @app.cell(hide_code=True)
@@ -110,9 +111,7 @@ def _(answers, beta_answer):
 
 @app.cell(hide_code=True)
 def _(found):
-    mo.accordion(
-        {"All places where the starts ended, in numbers": mo.ui.table(found.rows(), selection=None, page_size=20)}
-    )
+    mo.accordion({"All places where the starts ended, in numbers": mo.md(markdown_table(found.rows()))})
     return
 
 
@@ -350,7 +349,7 @@ def _(land, map_chart, map_view, share, which):
 def _(basins, land, map_chart, path, share, which):
     _name = landscape.MAPS[which.value]
     _others = landscape.basins(_name, share.value) if basins.value else None
-    map_chart.update(
+    _ = map_chart.update(
         maps.landscape(
             *landscape.heights(_name, share.value),
             path.places,

@@ -1,0 +1,286 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["marimo", "numpy", "scipy", "altair", "polars", "anywidget", "vl-convert-python"]
+#
+# [tool.marimo.opengraph]
+# title = "5 · How fast, and have we arrived?"
+# description = "EM's rate is the share of information that is missing; why a small gain is not nearness."
+# ///
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(width="full", app_title="How fast, and have we arrived?", css_file="classroom.css")
+
+with app.setup:
+    import marimo as mo
+
+    from emcore.charts import convergence as curves
+    from emcore.charts.live import LiveChart
+    from emcore.classroom import arrival, links, speed
+    from emcore.classroom import speed_class as classroom
+    from emcore.classroom.tables import markdown_table
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    # How fast, and have we arrived?
+
+    Each iteration of EM leaves the same share of the error: the share of information that is missing with $z$
+    (Dempster, Laird & Rubin 1977).
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(error_view, information_view, left_view):
+    mo.Html(f"<div class='em-grid'><div>{error_view}</div><div>{left_view}{information_view}</div></div>")
+    return
+
+
+@app.cell(hide_code=True)
+def _(ran):
+    mo.callout(ran.words, kind="info")
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    guess = mo.ui.radio(
+        [
+            "About 0.0001 of its limit.",
+            "Nearer than that: gains shrink.",
+            "It may be hundreds of steps away.",
+        ],
+        label="**Predict first:** an iteration gained less than 0.0001 nats. How near is EM to its limit?",
+    )
+    mo.hstack([guess])
+    return (guess,)
+
+
+@app.cell(hide_code=True)
+def _(guess):
+    mo.stop(guess.value is None)
+    mo.md(f"You said: “{guess.value}” On the death notices: {classroom.slow_in_words()}")
+    return
+
+
+@app.cell(hide_code=True)
+def _(closer_look):
+    mo.vstack([closer_look])
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    answers = mo.ui.array(
+        [
+            mo.ui.dropdown(classroom.choices(exercise), label=exercise.question, full_width=True)
+            if isinstance(exercise.answer, str)
+            else mo.ui.number(step=0.0001, label=exercise.question, full_width=True)
+            for exercise in classroom.exercises()
+        ]
+    )
+    return (answers,)
+
+
+@app.cell(hide_code=True)
+def _(answers):
+    _parts = []
+    for _exercise, _field, _given in zip(classroom.exercises(), answers, answers.value, strict=True):
+        _verdict = _exercise.mark(_given)
+        _parts.append(
+            mo.vstack([_field, mo.callout(_verdict.words, kind=_verdict.kind)] if _verdict.words else [_field])
+        )
+    mo.accordion({"Exercises": mo.vstack(_parts, gap=1)})
+    return
+
+
+@app.cell(hide_code=True)
+def _(here, link_now, ran):
+    _presets = " · ".join(f"[{title}]({links.link(here, preset)})" for title, preset in classroom.PRESETS.items())
+    mo.accordion(
+        {
+            "For the teacher": mo.vstack(
+                [
+                    mo.md(f"Start the class from: {_presets}"),
+                    mo.md(f"[This link]({link_now}) restores every control as it is now."),
+                    mo.hstack(
+                        [mo.download(classroom.path_csv(ran).encode(), "em_run.csv", label="EM's run (CSV)")],
+                        justify="start",
+                    ),
+                    mo.md(
+                        "In fifty minutes: linkage first, and the rate from three iterates; censor more and more "
+                        "waiting times and watch slope and bar together; the death notices: predict, read the table "
+                        "of stopping rules at ε = 0.0001, and compare the standard errors with those had z been seen; "
+                        "end with the leaps of SQUAREM and why they need a guard."
+                    ),
+                ]
+            )
+        }
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    query = mo.query_params()
+    linked = links.read(query, classroom.CONTROLS)
+    here = {"file": query["file"]} if "file" in query else {}
+    return here, linked
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    example = mo.ui.dropdown(list(speed.EXAMPLES), value=linked["example"], label="example", full_width=True)
+    return (example,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    share = mo.ui.slider(
+        steps=list(speed.SHARES), value=linked["share"], label="share censored", show_value=True, full_width=True
+    )
+    return (share,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    separation = mo.ui.slider(
+        steps=list(speed.SEPARATIONS),
+        value=linked["separation"],
+        label="separation, in standard deviations",
+        show_value=True,
+        full_width=True,
+        debounce=True,
+    )
+    return (separation,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    digits = mo.ui.slider(1, 9, value=linked["digits"], label="ε = 10⁻ᵈ, digits d", show_value=True, full_width=True)
+    return (digits,)
+
+
+@app.cell(hide_code=True)
+def _(digits, example, separation, share):
+    _own = {speed.CENSORED: [share], speed.NORMALS: [separation]}
+    mo.sidebar(
+        [
+            mo.md("**The example**"),
+            example,
+            *_own.get(speed.EXAMPLES[example.value], []),
+            mo.md("**When to stop**"),
+            digits,
+            mo.md("The diamonds on EM's line show where four rules would stop it at this ε."),
+        ],
+        width="20rem",
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(example, separation, share):
+    name = speed.EXAMPLES[example.value]
+    level = classroom.level(name, share.value, separation.value)
+    ran = speed.race(name, level)
+    return level, name, ran
+
+
+@app.cell(hide_code=True)
+def _():
+    # Made once: later cells change what these charts show, and the picture on the page stays.
+    errors = LiveChart(height=440, link="iteration")
+    error_view = mo.ui.anywidget(errors)
+    left = LiveChart(height=260, link="iteration", quiet=True)
+    left_view = mo.ui.anywidget(left)
+    shares = LiveChart(height=160)
+    information_view = mo.ui.anywidget(shares)
+    estimated = LiveChart(height=320, link="iteration", quiet=True)
+    estimated_view = mo.ui.anywidget(estimated)
+    guarded = LiveChart(height=320)
+    guarded_view = mo.ui.anywidget(guarded)
+    return (
+        error_view,
+        errors,
+        estimated,
+        estimated_view,
+        guarded,
+        guarded_view,
+        information_view,
+        left,
+        left_view,
+        shares,
+    )
+
+
+@app.cell(hide_code=True)
+def _(digits, errors, ran):
+    _ = errors.update(
+        curves.error_curves(
+            [curves.Line(run.scheme, run.evaluations, run.error) for run in ran.runs],
+            [curves.Mark(*mark) for mark in arrival.marks(ran, classroom.tolerance(digits.value))],
+            classroom.said_at(ran),
+            near=classroom.near(ran),
+            width="container",
+            height=300,
+        )
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(left, ran, shares):
+    _seen = arrival.watch(ran)
+    _ = left.update(curves.predictions(_seen.true_left, _seen.gain, _seen.gain_left, width="container", height=170))
+    _ = shares.update(curves.information(ran.rate.fractions, width="container", height=90))
+    return
+
+
+@app.cell(hide_code=True)
+def _(estimated_view, guarded_view, rules_view, errors_view):
+    closer_look = mo.ui.tabs(
+        {
+            "Stopping rules": rules_view,
+            "The rate from three iterates": estimated_view,
+            "Standard errors": errors_view,
+            "Why a guard?": guarded_view,
+        }
+    )
+    return (closer_look,)
+
+
+@app.cell(hide_code=True)
+def _(digits, ran):
+    rules_view = mo.md(markdown_table(arrival.rows(ran, classroom.tolerance(digits.value))))
+    errors_view = mo.md(markdown_table(classroom.errors_table(ran)))
+    return errors_view, rules_view
+
+
+@app.cell(hide_code=True)
+def _(estimated, guarded, level, name, ran):
+    _size = {"width": "container", "height": 300}
+    _seen = arrival.watch(ran)
+    _ = estimated.update(curves.rates(_seen.rate, ran.em.error, ran.rate.from_information, **_size))
+    _ = guarded.update(curves.guard(classroom.below(ran, speed.bare_squarem(name, level)), **_size))
+    return
+
+
+@app.cell(hide_code=True)
+def _(digits, example, here, separation, share):
+    link_now = links.link(
+        here,
+        {
+            "example": example.value,
+            "share": share.value,
+            "separation": separation.value,
+            "digits": digits.value,
+        },
+    )
+    return (link_now,)
+
+
+if __name__ == "__main__":
+    app.run()
