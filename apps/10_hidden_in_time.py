@@ -22,6 +22,9 @@ with app.setup:
     from emcore.classroom import chain as classroom
     from emcore.classroom import chain_exercises as exercises
     from emcore.classroom import links
+    from emcore.classroom.page import Page
+
+    page = Page(mo)
 
 
 @app.cell(hide_code=True)
@@ -37,10 +40,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(series_view, views):
-    mo.Html(
-        f"<div class='em-grid'><div>{series_view}{views['lattice']}</div>"
-        f"<div>{views['stairs']}{views['moves']}</div></div>"
-    )
+    page.side_by_side([series_view, views["lattice"]], [views["stairs"], views["moves"]])
     return
 
 
@@ -81,20 +81,14 @@ def _(guess):
 def _(lesson):
     mo.stop(lesson.fit is None)
     _last = lesson.trace[-1]
-    mo.hstack(
+    page.numbers(
         [
-            mo.stat(f"{_last.log_likelihood:,.4f}", label="log p(x) at the end, nats", bordered=True),
-            mo.stat(f"{_last.elbo:,.4f}", label="ELBO at the end", bordered=True),
-            mo.stat(f"{_last.entropy:,.3f}", label="entropy of Q over paths, nats", bordered=True),
-            mo.stat(
-                f"{lesson.worst_identity_error:.1e}",
-                label="largest |log p(x) − ELBO − KL|",
-                caption=f"over {len(lesson.trace)} half-steps",
-                bordered=True,
-            ),
+            (f"{_last.log_likelihood:,.4f}", "log p(x) at the end, nats"),
+            (f"{_last.elbo:,.4f}", "ELBO at the end"),
+            (f"{_last.entropy:,.3f}", "entropy of Q over paths, nats"),
         ],
-        wrap=True,
-        widths="equal",
+        lesson.worst_identity_error,
+        len(lesson.trace),
     )
     return
 
@@ -178,55 +172,47 @@ def _():
 @app.cell(hide_code=True)
 def _(choices, lesson, numbers):
     _asked = [*exercises.NUMBERS, *(asked for asked, _ in exercises.CHOICES)]
-    _parts = []
-    for _exercise, _field, _given in zip(_asked, [*numbers, *choices], [*numbers.value, *choices.value], strict=True):
-        _verdict = _exercise.mark(_given)
-        _parts.append(
-            mo.vstack([_field, mo.callout(_verdict.words, kind=_verdict.kind)] if _verdict.words else [_field])
-        )
-    if lesson.fit is not None:
-        _parts.append(mo.md("Labels swapped in this run, all of them and then the emissions alone:"))
-        _parts.append(mo.ui.table(lesson.swapped, selection=None, format_mapping={"log p(x)": "{:.6f}".format}))
-    mo.accordion({"Exercises": mo.vstack(_parts, gap=1)})
+    _given = [*numbers.value, *choices.value]
+    _verdicts = [asked.mark(given) for asked, given in zip(_asked, _given, strict=True)]
+    _swapped = (
+        [
+            mo.md("Labels swapped in this run, all of them and then the emissions alone:"),
+            mo.ui.table(lesson.swapped, selection=None, format_mapping={"log p(x)": "{:.6f}".format}),
+        ]
+        if lesson.fit is not None
+        else []
+    )
+    page.exercises(zip([*numbers, *choices], _verdicts, strict=True), _swapped)
     return
 
 
 @app.cell(hide_code=True)
 def _(lesson):
     mo.stop(lesson.fit is None)
-    mo.accordion({"Every half-step in numbers": mo.ui.table(lesson.trace.to_frame(), selection=None, page_size=12)})
+    page.every_half_step(lesson.trace)
     return
 
 
 @app.cell(hide_code=True)
 def _(asked, here, lesson):
-    _presets = " · ".join(f"[{title}]({links.link(here, preset)})" for title, preset in classroom.PRESETS.items())
     _downloads = (
         [
-            mo.download(lesson.trace.to_frame().write_csv().encode(), "half_steps.csv", label="half-steps (CSV)"),
-            mo.download(classroom.states_csv(lesson).encode(), "states.csv", label="series and states (CSV)"),
+            page.csv(lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
+            page.csv(classroom.states_csv(lesson), "states.csv", "series and states"),
         ]
         if lesson.fit is not None
         else []
     )
-    mo.accordion(
-        {
-            "For the teacher": mo.vstack(
-                [
-                    mo.md(f"Start the class from: {_presets}"),
-                    mo.md(f"[This link]({links.link(here, classroom.as_link(asked))}) restores every control."),
-                    mo.hstack(_downloads, justify="start"),
-                    mo.md(
-                        "In fifteen minutes: predict what shuffling costs; step to the first M-step and find where "
-                        "the gap opens; compare a filtered row with the smoothed one below it and find a year whose "
-                        "state only the future settles; let five steps be added up path by path; then five states, "
-                        "and look for steps where the most probable path and the likeliest states differ. "
-                        "References: Rabiner (1989), Proc. IEEE 77, 257–286; Zucchini & MacDonald (2009), "
-                        "Hidden Markov Models for Time Series."
-                    ),
-                ]
-            )
-        }
+    page.for_the_teacher(
+        here,
+        classroom.PRESETS,
+        classroom.as_link(asked),
+        _downloads,
+        "In fifteen minutes: predict what shuffling costs; step to the first M-step and find where the gap opens; "
+        "compare a filtered row with the smoothed one below it and find a year whose state only the future settles; "
+        "let five steps be added up path by path; then five states, and look for steps where the most probable path "
+        "and the likeliest states differ. References: Rabiner (1989), Proc. IEEE 77, 257–286; "
+        "Zucchini & MacDonald (2009), Hidden Markov Models for Time Series.",
     )
     return
 
