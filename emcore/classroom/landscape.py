@@ -19,7 +19,7 @@ from emcore.datasets import load
 from emcore.esteps import EStep, e_step_at, exact
 from emcore.families.binomial import Binomial
 from emcore.families.poisson import Poisson
-from emcore.landscape import stationary_point
+from emcore.landscape import StationaryPoint, stationary_point
 from emcore.models.missing_normal import MissingNormal
 from emcore.models.mixture import Mixture
 from emcore.numerics import total
@@ -192,11 +192,18 @@ def climb(name: str, share: float, start: tuple[float, float]) -> Climb:
     land = terrain(name, share)
     inside = [float(np.clip(value, *limits)) for value, limits in zip(start, land.domain)]
     params, values, settled = _until_settled(land, inside)
-    point = stationary_point(land.problem.model, params[-1], land.problem.x, weight=land.problem.weight)
     places = np.array([land.place(p) for p in params])
+    point = _point(name, share, tuple(places[-1].round(5).tolist()))
     return Climb(
         places, values, settled, point.kind, point.message.split(" (held")[0], np.linalg.eigvalsh(point.hessian)
     )
+
+
+@lru_cache(maxsize=64)
+def _point(name: str, share: float, place: tuple[float, float]) -> StationaryPoint:
+    """What kind of point a place is; many starts end at few places, so it is seldom computed."""
+    land = terrain(name, share)
+    return stationary_point(land.problem.model, land.params(*place), land.problem.x, weight=land.problem.weight)
 
 
 def _until_settled(land: Terrain, start: Any, small: float = _SETTLED) -> tuple[list[Any], np.ndarray, bool]:
