@@ -12,6 +12,13 @@ import numpy as np
 
 from emcore.numerics import DegenerateError, cholesky, log_det_from_cholesky
 
+_BY_HAND = 4  # up to this many features, a product of tiny matrices costs more to call than to write out
+
+
+def residual_columns(x: np.ndarray, means: np.ndarray) -> list[np.ndarray]:
+    """x - means (k, n), feature by feature, for rows x (n, d), or rows completed for each component (k, n, d)."""
+    return [x[..., j] - means[:, j, None] for j in range(means.shape[1])]
+
 
 class Covariance(Protocol):
     """What `Gaussian` asks of a covariance shape."""
@@ -63,8 +70,16 @@ class Full:
 
     def scatter(self, x: np.ndarray, r: np.ndarray, means: np.ndarray) -> np.ndarray:
         """(k, d, d)."""
-        residuals = x - means[:, None]
-        return np.swapaxes(residuals * r.T[:, :, None], 1, 2) @ residuals
+        if x.shape[-1] > _BY_HAND:
+            residuals = x - means[:, None]
+            return np.swapaxes(residuals * r.T[:, :, None], 1, 2) @ residuals
+        columns = residual_columns(x, means)
+        scatter = np.empty((len(means), len(columns), len(columns)))
+        for i, column in enumerate(columns):
+            weighted = r.T * column
+            for j in range(i, len(columns)):
+                scatter[:, i, j] = scatter[:, j, i] = (weighted * columns[j]).sum(axis=1)
+        return scatter
 
     def collect(self, scatters: np.ndarray) -> np.ndarray:
         """As they are."""
@@ -209,8 +224,17 @@ class Precision:
 
     def squared_distances(self, x: np.ndarray, means: np.ndarray) -> np.ndarray:
         """Squared Mahalanobis distances (k, n) of rows x from means; residuals first, so an offset costs nothing."""
-        whitened = (x[None] - means[:, None]) @ np.swapaxes(self.inverse_factors, 1, 2)
-        return np.einsum("knd,knd->kn", whitened, whitened)
+        if x.shape[-1] > _BY_HAND:
+            whitened = (x - means[:, None]) @ np.swapaxes(self.inverse_factors, 1, 2)
+            return np.einsum("knd,knd->kn", whitened, whitened)
+        columns = residual_columns(x, means)
+        squares = np.zeros(columns[0].shape)
+        for row, inverse in enumerate(np.moveaxis(self.inverse_factors, 0, 2)):  # (d, k): a row of every L⁻¹
+            whitened = inverse[0][:, None] * columns[0]
+            for j in range(1, row + 1):
+                whitened += inverse[j][:, None] * columns[j]
+            squares += whitened * whitened
+        return squares
 
 
 def refuse_collapse(dense: np.ndarray, pooled_variances: np.ndarray) -> None:
