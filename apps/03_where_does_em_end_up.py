@@ -282,7 +282,7 @@ def _(basins, beta, closer_look, galaxy, many, names, nudge, put_back, saddle, s
         [
             mo.md("**The map**"),
             which,
-            share,
+            *([] if landscape.MAPS[which.value] == landscape.MURRAY else [share]),
             start,
             mo.md("Or drag the start: by mouse or finger, or with Tab and the arrow keys."),
             put_back,
