@@ -1,0 +1,96 @@
+"""A simulated world of film ratings, in which every blank is known.
+
+The people are simulated and the "films" are kinds of film: nothing here is anyone's rating. Five tastes, each with
+a mean number of stars for every genre; a rating is 1 + Binomial(4, p) with that mean. Who has seen what depends on how
+strongly people seek out what they like.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+
+GENRES = ("spectacle", "romance", "horror", "comedy", "slow cinema")
+FILMS = (
+    ("Space battle", "spectacle"),
+    ("Car chase", "spectacle"),
+    ("Masked heroes", "spectacle"),
+    ("Giant lizard", "spectacle"),
+    ("Summer wedding", "romance"),
+    ("Letters in wartime", "romance"),
+    ("Ballroom drama", "romance"),
+    ("Childhood friends", "romance"),
+    ("Haunted house", "horror"),
+    ("Cabin in the woods", "horror"),
+    ("Cursed doll", "horror"),
+    ("Night shift", "horror"),
+    ("Slapstick chaos", "comedy"),
+    ("Office comedy", "comedy"),
+    ("Road trip", "comedy"),
+    ("Talking animals", "comedy"),
+    ("Fishing village", "slow cinema"),
+    ("One long take", "slow cinema"),
+    ("Glacier documentary", "slow cinema"),
+    ("Silent classic", "slow cinema"),
+)
+TITLES = tuple(title for title, _ in FILMS)
+SHOWN = (0, 1, 4, 5, 8, 9, 12, 13, 16, 17)  # the films that a student can rate: two of each genre
+STARS = (1, 2, 3, 4, 5)
+N_PEOPLE = 600
+
+# Mean stars by taste (down) and genre (across), and how common each taste is.
+_TASTES = (
+    (4.4, 2.0, 3.0, 3.4, 1.8),
+    (2.4, 4.5, 1.5, 3.6, 2.9),
+    (3.2, 1.8, 4.5, 2.6, 2.6),
+    (3.4, 3.1, 1.9, 4.5, 1.7),
+    (1.9, 3.0, 2.8, 2.3, 4.5),
+)
+_COMMON = (0.28, 0.22, 0.16, 0.22, 0.12)
+_SEED = 7
+
+
+class World(NamedTuple):
+    """Everyone's opinion of everything."""
+
+    taste: np.ndarray  # (n,) which of the five
+    stars: np.ndarray  # (n, d) 1 to 5, seen or not
+    luck: np.ndarray  # (n, d) uniform numbers that decide who sees what
+
+
+@lru_cache(maxsize=1)
+def world() -> World:
+    """600 simulated people and 20 kinds of film; always the same."""
+    rng = np.random.default_rng(_SEED)
+    genre = np.array([GENRES.index(genre) for _, genre in FILMS])
+    mean = np.array(_TASTES)[:, genre] + rng.normal(0.0, 0.35, len(FILMS))
+    taste = rng.choice(len(_TASTES), size=N_PEOPLE, p=_COMMON)
+    stars = 1.0 + rng.binomial(4, np.clip((mean[taste] - 1.0) / 4.0, 0.04, 0.96))
+    return World(taste, stars, rng.random(stars.shape))
+
+
+@lru_cache(maxsize=64)
+def seen(liking: float, share: float) -> np.ndarray:
+    """Which ratings exist (n, d): P(seen) = 1 / (1 + exp(-b - liking (stars - 3))), `share` of them on average.
+
+    liking = 0 is "missing completely at random"; otherwise whether a cell is blank depends on the number it hides
+    (Rubin 1976). The same luck decides at every liking, so that little changes when it moves a little.
+    """
+    _, stars, luck = world()
+    pull = liking * (stars - 3.0)
+    low, high = -30.0, 30.0
+    for _ in range(60):  # bisection: the mean rises with b
+        middle = (low + high) / 2
+        low, high = (middle, high) if _seen_share(pull, middle).mean() < share else (low, middle)
+    found = luck < _seen_share(pull, low)
+    found.flags.writeable = False
+    return found
+
+
+def _seen_share(pull: np.ndarray, base: float) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-base - pull))
+
+
+def levels(liking: float, share: float) -> np.ndarray:
+    """The table that EM sees (n, d): stars less one, NaN where blank."""
+    return np.where(seen(liking, share), world().stars - 1.0, np.nan)
