@@ -107,7 +107,7 @@ def taste_path(words: Sequence[str], probs: np.ndarray, *, width: int | str = 64
     look: Json = {"fontWeight": "bold", "fontSize": LABEL_SIZE, "tooltip": None}
     layers = [
         layer("bar", bars, stroke="white", strokeWidth=1),
-        layer("text", inside, **look, stroke="white", strokeWidth=4),
+        layer("text", inside, **look, stroke="white", strokeWidth=4, strokeJoin="round"),
         layer("text", inside, **look, color=BLACK),
     ]
     view = {"width": width, "height": height, "data": {"name": "path"}, "layer": layers}
@@ -207,7 +207,7 @@ def item_means(
     shift = np.mean(np.asarray(observed) - np.asarray(true))
     sentence = f"Mean ratings of {len(items)} items. Observed means lie {shift:+.2f} from the true ones on average."
     view = {"width": width, "height": height, "data": {"name": "item_means"}, "layer": _means_layers()}
-    title = _titled("Mean stars: the truth, what is seen, the model")
+    title = _titled("Mean stars: truth, seen, model")
     return Picture({"description": sentence} | view | title, {"item_means": table})
 
 

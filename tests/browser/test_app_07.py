@@ -82,9 +82,9 @@ def test_the_most_telling_film_is_guessed_before_it_is_shown(student):
 
 
 def test_liking_parts_what_is_seen_from_the_truth(student):
-    expect(student.get_by_text("Mean stars: the truth")).to_have_count(0)
+    expect(student.get_by_text("Mean stars: truth")).to_have_count(0)
     student.get_by_role("radio", name="higher than the true mean").click()
-    expect(student.get_by_text("Mean stars: the truth")).to_be_visible(timeout=15_000)
+    expect(student.get_by_text("Mean stars: truth")).to_be_visible(timeout=15_000)
     expect(student.get_by_text("With liking at 0 the true mean is 2.82")).to_be_visible()
     student.get_by_role("slider", name=re.compile("liking")).press("End")
     expect(student.get_by_text("With liking at 2 the true mean is 2.82")).to_be_visible(timeout=15_000)
