@@ -7,8 +7,9 @@ checkboxes turned, text that is no table, buttons that count pressed, forms subm
 dictionaries (exercises) take their parts' values in step. Left as they are: uploads, tables and draggable handles.
 
 Rule for the number of runs: each value is tried once with all other controls at their defaults, as long as that takes
-at most RUNS runs of an app. Beyond that, values of different controls share a run, so that none is left out. Controls
-whose options follow from another control never share, for their options would be those of the default.
+at most RUNS runs of an app. Beyond that, values of different controls share a run, so that none is left out. A control
+that follows from another one never shares with what is before it: its options would be those of the default. So RUNS
+holds for the controls that follow from none, for those that follow from these, and so on.
 
 A run must raise nothing, and show a picture or a callout.
 """
@@ -30,7 +31,7 @@ import pytest
 from emcore.charts.live import LiveChart
 
 APPS = tuple(sorted((Path(__file__).parents[1] / "apps").glob("*.py")))
-RUNS = 12
+RUNS = 8
 FAR = 1_000_000
 NOT_A_TABLE = 'a,b\n1,x\n"'
 
@@ -259,16 +260,22 @@ def is_control(value: Any) -> bool:
     return bool(other_values(value))
 
 
-def variants_of(path: Path) -> list[tuple[bool, dict[str, Any]]]:
-    """For every cell with a control and every value: all that the cell gives, and whether the variant may share."""
+def variants_of(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """For every cell with a control and every value: the cell's depth among controls, and all that the cell gives."""
     defs, found = standing(path)[1], []
     for cell in cells(path):
         given = {name: defs[name] for name in cell.gives if name in defs}
         moved = [name for name, value in given.items() if is_control(value)]
-        free = not any(is_control(defs.get(name)) for name in sources(path, cell))
         for values in in_step(given[name] for name in moved):
-            found.append((free, given | dict(zip(moved, values, strict=True))))
+            found.append((depth(path, cell), given | dict(zip(moved, values, strict=True))))
     return found
+
+
+def depth(path: Path, cell: Cell) -> int:
+    """0 where a cell follows from no control, 1 where it follows from controls at depth 0 alone, and so on."""
+    before = [name for name in sources(path, cell) if is_control(standing(path)[1].get(name))]
+    givers = [other for other in cells(path) if set(before) & set(other.gives)]
+    return max((1 + depth(path, other) for other in givers), default=0)
 
 
 def sources(path: Path, cell: Cell) -> set[str]:
@@ -282,12 +289,27 @@ def sources(path: Path, cell: Cell) -> set[str]:
 
 @cache
 def runs_of(path: Path) -> tuple[dict[str, Any], ...]:
-    """The overrides of every run: RUNS at most where controls may share, one for each value of those that may not."""
+    """The overrides of every run, depth by depth."""
     variants = variants_of(path)
-    alone = [variant for free, variant in variants if not free]
-    sharing = [variant for free, variant in variants if free]
-    most = max([len([v for v in sharing if v.keys() == variant.keys()]) for variant in sharing], default=0)
-    count = min(len(sharing), max(RUNS - len(alone), most))
-    shared = [dict(chain.from_iterable(v.items() for v in sharing[turn::count])) for turn in range(count)]
-    assert sum(len(v) for v in sharing) == sum(map(len, shared)), "two values of one control met in a run"
-    return (*shared, *alone)
+    return tuple(
+        run for level in sorted({at for at, _ in variants}) for run in shared([v for a, v in variants if a == level])
+    )
+
+
+def shared(variants: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The variants in at most RUNS runs (or as many as one cell has), those of one cell in different runs."""
+    most = max(sum(other.keys() == variant.keys() for other in variants) for variant in variants)
+    count = min(len(variants), max(RUNS, most))
+    runs = [dict(chain.from_iterable(v.items() for v in variants[turn::count])) for turn in range(count)]
+    assert sum(map(len, variants)) == sum(map(len, runs)), "two values of one control met in a run"
+    return runs
+
+
+def test_a_run_is_shared_only_when_there_are_many():
+    few = [{"a": 1}, {"a": 2}, {"b": 1}]
+    assert shared(few) == few
+    many = [{name: value} for name in "abcde" for value in range(3)]
+    runs = shared(many)
+    assert len(runs) == RUNS
+    assert {(name, value) for run in runs for name, value in run.items()} == {next(iter(v.items())) for v in many}
+    assert len(shared([{"a": value} for value in range(30)])) == 30
