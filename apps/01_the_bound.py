@@ -23,6 +23,9 @@ with app.setup:
     from emcore.charts.live import LiveChart
     from emcore.classroom import bound as classroom
     from emcore.classroom import links
+    from emcore.classroom.page import Page
+
+    page = Page(mo)
 
 
 @app.cell(hide_code=True)
@@ -38,7 +41,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(curve_view, views):
-    mo.Html(f"<div class='em-grid'><div>{curve_view}</div><div>{views[0]}{views[1]}</div></div>")
+    page.side_by_side([curve_view], views[:2])
     return
 
 
@@ -69,27 +72,21 @@ def _(guess):
 def _(lesson):
     mo.stop(lesson.run is None)
     _last = lesson.trace[-1]
-    mo.hstack(
+    page.numbers(
         [
-            mo.stat(f"{lesson.slices[-1].at:.7f}", label="θ at the end", bordered=True),
-            mo.stat(f"{_last.log_likelihood:,.4f}", label="log p(x) at the end, nats", bordered=True),
-            mo.stat(f"{lesson.trace[1].kl:.3g}", label="gap that the first M-step opens", bordered=True),
-            mo.stat(
-                f"{lesson.worst_identity_error:.1e}",
-                label="largest |log p(x) − ELBO − KL|",
-                caption=f"over {len(lesson.trace)} half-steps",
-                bordered=True,
-            ),
+            (f"{lesson.slices[-1].at:.7f}", "θ at the end"),
+            (f"{_last.log_likelihood:,.4f}", "log p(x) at the end, nats"),
+            (f"{lesson.trace[1].kl:.3g}", "gap that the first M-step opens"),
         ],
-        wrap=True,
-        widths="equal",
+        lesson.worst_identity_error,
+        len(lesson.trace),
     )
     return
 
 
 @app.cell(hide_code=True)
-def _(views):
-    mo.ui.tabs({"Staircase": views[2], "KL on a log scale": views[3]})
+def _(closer_look):
+    mo.vstack([closer_look])
     return
 
 
@@ -129,46 +126,33 @@ def _():
 
 @app.cell(hide_code=True)
 def _(answers, exercises):
-    _parts = []
-    for _exercise, _field, _given in zip(exercises, answers, answers.value, strict=True):
-        _verdict = _exercise.mark(_given)
-        _parts.append(
-            mo.vstack([_field, mo.callout(_verdict.words, kind=_verdict.kind)] if _verdict.words else [_field])
-        )
-    mo.accordion({"Exercises": mo.vstack(_parts, gap=1)})
+    _verdicts = [asked.mark(given) for asked, given in zip(exercises, answers.value, strict=True)]
+    page.exercises(zip(answers, _verdicts, strict=True))
     return
 
 
 @app.cell(hide_code=True)
 def _(lesson):
     mo.stop(lesson.run is None)
-    mo.accordion({"Every half-step in numbers": mo.ui.table(lesson.trace.to_frame(), selection=None, page_size=12)})
+    page.every_half_step(lesson.trace)
     return
 
 
 @app.cell(hide_code=True)
-def _(here, lesson, link_now):
-    _presets = " · ".join(f"[{title}]({links.link(here, preset)})" for title, preset in classroom.PRESETS.items())
+def _(chosen, here, lesson):
     _downloads = (
-        [mo.download(lesson.trace.to_frame().write_csv().encode(), "half_steps.csv", label="half-steps (CSV)")]
+        [page.csv(lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps")]
         if lesson.run is not None
         else []
     )
-    mo.accordion(
-        {
-            "For the teacher": mo.vstack(
-                [
-                    mo.md(f"Start the class from: {_presets}"),
-                    mo.md(f"[This link]({link_now}) restores every control as it is now."),
-                    mo.hstack(_downloads, justify="start"),
-                    mo.md(
-                        "In fifteen minutes: predict; step E, M, E on the linkage data and read the numbers over the "
-                        "curves; move θ; pull Q away from the posterior and see the bound sink and its top move; "
-                        "then one row of the coins on the wrong coin: only that row is not flat, and it owns the gap."
-                    ),
-                ]
-            )
-        }
+    page.for_the_teacher(
+        here,
+        classroom.PRESETS,
+        chosen,
+        _downloads,
+        "In fifteen minutes: predict; step E, M, E on the linkage data and read the numbers over the curves; move θ; "
+        "pull Q away from the posterior and see the bound sink and its top move; then one row of the coins on the "
+        "wrong coin: only that row is not flat, and it owns the gap.",
     )
     return
 
@@ -177,7 +161,7 @@ def _(here, lesson, link_now):
 def _():
     query = mo.query_params()
     linked = links.read(query, classroom.CONTROLS)
-    here = {"file": query["file"]} if "file" in query else {}
+    here = links.address(query)
     return here, linked
 
 
@@ -237,17 +221,16 @@ def _(amount, example, other, row, theta):
 
 
 @app.cell(hide_code=True)
-def _(amount, example, here, other, row, theta):
-    _chosen = {
+def _(amount, example, other, row, theta):
+    chosen = {
         "example": example.value,
         "theta": theta.value,
         "q": other.value,
         "amount": amount.value,
         "row": classroom.row_number(row.value, example.value),
     }
-    lesson = classroom.bound_lesson(classroom.BoundSettings(**_chosen))
-    link_now = links.link(here, _chosen)
-    return lesson, link_now
+    lesson = classroom.bound_lesson(classroom.BoundSettings(**chosen))
+    return chosen, lesson
 
 
 @app.cell(hide_code=True)
@@ -261,14 +244,30 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(closing, curve, forms, lesson, ratio, stairs):
+def _(views):
+    closer_look = mo.ui.tabs({"Staircase": views[2], "KL on a log scale": views[3]})
+    return (closer_look,)
+
+
+@app.cell(hide_code=True)
+def _(curve, forms, lesson, ratio):
     if lesson.run is not None:
         _trace = lesson.trace
         curve.update(bound_curve(_trace, lesson.slices, theta=lesson.theta, width="container", height=360))
         forms.update(elbo_forms(_trace, width="container", height=200))
         ratio.update(log_ratio(_trace, **lesson.ratios._asdict(), width="container", height=150))
-        stairs.update(charts.staircase(_trace, width="container", height=260))
-        closing.update(charts.kl_curve(_trace, width="container", height=260))
+    return
+
+
+@app.cell(hide_code=True)
+def _(closer_look, closing, lesson, stairs):
+    # Only the picture of the open tab is drawn.
+    if lesson.run is not None:
+        match closer_look.value:
+            case "Staircase":
+                stairs.update(charts.staircase(lesson.trace, width="container", height=260))
+            case "KL on a log scale":
+                closing.update(charts.kl_curve(lesson.trace, width="container", height=260))
     return
 
 
