@@ -12,7 +12,7 @@ from emcore.charts.scene import Panel, Scene
 from emcore.charts.theme import BLACK, GAP, GREEN, VERMILLION
 from emcore.trace import HalfStep, Trace
 
-_AROUND = np.linspace(0.0, 2.0 * np.pi, 49)
+_CORNERS = 49
 _TWO_SD = 2.0
 
 
@@ -57,8 +57,9 @@ def _of_row(trace: Trace, half: HalfStep, row: int) -> tuple[Any, Any]:
 
 
 def _ellipse(mean: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """(49, 2)"""
-    return mean + _TWO_SD * np.stack([np.cos(_AROUND), np.sin(_AROUND)], axis=1) @ factor.T
+    """A closed curve of points (49, 2) at two standard deviations."""
+    around = np.linspace(0.0, 2.0 * np.pi, _CORNERS)
+    return mean + _TWO_SD * np.stack([np.cos(around), np.sin(around)], axis=1) @ factor.T
 
 
 def _ellipse_layers(pairs: list[Any], height: int) -> tuple[list[Json], dict[str, list[Json]]]:
