@@ -10,6 +10,7 @@ from csv import Error as CsvError
 from csv import reader as csv_reader
 from dataclasses import dataclass
 from io import BytesIO, StringIO
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ _LARGEST = 1e100  # squares of more would overflow
 _SAMPLE = 64_000  # characters looked at to find the separator
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
 _DATE = r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([ T].*)?$"
-_WORDS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_WORDS = MappingProxyType({",": "commas", ";": "semicolons", "\t": "tabs"})
 _BROKEN = (
     "The cells do not line up: some row has more cells than the first, or a quotation mark is not closed. "
     "Check the file in a text editor, or save it from the spreadsheet again as CSV."
