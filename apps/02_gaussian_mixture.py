@@ -318,7 +318,7 @@ def _(views):
 def _(across, claims, ledger, lesson, stairs, up):
     if lesson.fit is not None:
         claims.update(
-            charts.responsibilities(lesson.trace, names=(across.value, up.value), width="container", height=400)
+            charts.responsibilities(lesson.trace, names=(across.value, up.value), width="container", height=370)
         )
         stairs.update(charts.staircase(lesson.trace, width="container", height=250))
         ledger.update(charts.gap_bars(lesson.trace, width="container"))

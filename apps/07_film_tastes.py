@@ -405,11 +405,7 @@ def _(lesson, stairs, shares, table):
                 half_step=-1,
             )
         )
-        stairs.update(
-            charts.staircase(lesson.trace, width="container", height=250, half_step=-1).properties(
-                title=classroom.STAIRS_TITLE
-            )
-        )
+        stairs.update(charts.staircase(lesson.trace, width="container", height=250, half_step=-1))
         shares.update(charts.strip(lesson.trace, width="container", height=250, half_step=-1))
     return
 

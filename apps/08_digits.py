@@ -357,8 +357,7 @@ def _(causes, lesson, reveal, stairs):
     if lesson.fit is not None:
         _labels = classroom.labels() if reveal.value else None
         causes.update(prototypes(lesson.trace, labels=_labels, width="container", height=280))
-        _stairs = charts.staircase(lesson.trace, width="container", height=250)
-        stairs.update(_stairs.properties(title=classroom.STAIRS_TITLE))
+        stairs.update(charts.staircase(lesson.trace, width="container", height=250))
     return
 
 

@@ -169,7 +169,7 @@ def test_a_prior_is_added_to_both_lines():
     np.testing.assert_allclose(
         [row["log_posterior"] - row["objective"] for row in halves], [h.kl for h in trace], atol=1e-9
     )
-    assert "ELBO + log prior dashed" in charts.staircase(trace).to_dict()["title"]["text"]
+    assert "both + log prior" in charts.staircase(trace).to_dict()["title"]["text"]
     without = charts.staircase(trace, with_prior=False).to_dict()
     assert "prior" not in without["title"]["text"]
     assert '"field": "elbo"' in json.dumps(without["layer"])

@@ -68,8 +68,8 @@ def staircase_panel(
     near = {"filter": f"!zoom || abs(datum.half_step - half_step) <= {ZOOM}"}
     layers = [part | {"transform": [near, *part.get("transform", [])]} for part in layers]
     view = {"width": width, "height": height, "data": {"name": "halves"}, "layer": layers}
-    prior = " + log prior" if with_prior and scene.has_prior else ""
-    title = f"log p(x){prior} solid, ELBO{prior} dashed, gap purple"
+    plain = not (with_prior and scene.has_prior)
+    title = "log p(x) solid, ELBO dashed, gap purple" if plain else "log p(x), ELBO dashed: both + log prior"
     return Panel(view | titled(title), {"halves": scene.table})
 
 

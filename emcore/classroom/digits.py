@@ -23,7 +23,6 @@ from emcore.models.mixture import Mixture
 
 DIGITS = tuple(range(10))
 N_STARTS = 12
-STAIRS_TITLE = "log p(x) + log prior, and its bound"
 TOLERANCE = 1e-8  # nats per row: enough for the eye
 SPLIT = 0.2  # the share of a digit that each of two prototypes must hold
 FACTOR_MODELS = MappingProxyType({"PPCA": PPCA, "factor analysis": FactorAnalysis})

@@ -22,7 +22,6 @@ from emcore.families.categorical import Categorical
 from emcore.models.mixture import Mixture
 from emcore.trace import Trace
 
-STAIRS_TITLE = "log p(x) + log prior, and its bound"
 TOLERANCE = 1e-8  # nats per person: enough for the eye
 NOT_SEEN = 0  # what a student's entry says of a film not rated
 ENTRIES: Mapping[str, int] = MappingProxyType(

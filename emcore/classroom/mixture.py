@@ -150,7 +150,9 @@ def rows_csv(lesson: Lesson, settings: MixtureSettings) -> str:
 
 
 def table(dataset: str, columns: tuple[str, ...]) -> Any:
-    """The complete rows of some columns of a data set, as a polars frame."""
+    """The complete rows of some columns of a data set, as a polars frame; ValueError where a column comes twice."""
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"the same column twice ({columns[0]}) makes every point lie on a line: choose two columns")
     return load(dataset).select(columns).drop_nulls()
 
 
