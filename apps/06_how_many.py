@@ -107,7 +107,7 @@ def _(charts_of_folds, copies, dealt, found, rows, settings, split):
 @app.cell(hide_code=True)
 def _(found):
     mo.stop(isinstance(found, str))
-    mo.accordion({"The numbers": mo.ui.table(found.to_frame().drop("held_out"), selection=None)})
+    mo.accordion({"The numbers": mo.ui.table(classroom.numbers(found), selection=None)})
     return
 
 
@@ -160,19 +160,14 @@ def _(looked_at, rows, samples, settings, test, test_chart, test_view):
 @app.cell(hide_code=True)
 def _():
     readings = mo.ui.dictionary(
-        {
-            name: mo.ui.number(step=1, label=f"Which k does {name} choose now?")
-            for name in exercises.READ
-        }
+        {name: mo.ui.number(step=1, label=f"Which k does {name} choose now?") for name in exercises.READ}
     )
     return (readings,)
 
 
 @app.cell(hide_code=True)
 def _():
-    answers = mo.ui.array(
-        [mo.ui.number(step=0.001, label=e.question, full_width=True) for e in exercises.fixed()]
-    )
+    answers = mo.ui.array([mo.ui.number(step=0.001, label=e.question, full_width=True) for e in exercises.fixed()])
     return (answers,)
 
 
@@ -253,7 +248,7 @@ def _():
     pasted = mo.ui.text_area(
         placeholder="length,width\n5.1,3.5\n4.9,3.0",
         label="Paste a table: one row per line, cells separated by commas, semicolons or tabs.",
-        max_length=MAX_BYTES,
+        max_length=200_000,
         rows=6,
         full_width=True,
     )
