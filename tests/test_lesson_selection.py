@@ -23,6 +23,7 @@ from emcore.classroom.selection import (
     held_out,
     lost,
     lost_folds,
+    numbers,
     verdict,
     with_copies,
 )
@@ -67,6 +68,8 @@ def test_iris_is_mclusts_and_the_criteria_disagree(iris):
     assert choices(iris) == {"log-likelihood": 6, "AIC": 5, "BIC": 2, "ICL": 2}
     assert all(row.icl >= row.bic - 1e-9 for row in iris)
     assert lost(iris) == ""
+    assert numbers(iris)["bic"].to_list()[1] == 574.02
+    assert "held_out" not in numbers(iris).columns
 
 
 def test_carcinoma_is_poLCAs():

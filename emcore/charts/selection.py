@@ -118,12 +118,12 @@ def _lines(table: Sequence[Json], y: Json, names: Sequence[str]) -> Json:
 
 def _evidence(top: float) -> list[Json]:
     y = quantitative("level")
-    words = {"align": "right", "baseline": "bottom", "dx": -4, "dy": -2, "color": GREY, "fontSize": 12}
-    at_right = {"x": "width", "tooltip": None}
+    words: Json = {"align": "left", "baseline": "bottom", "dx": 4, "dy": -2, "color": GREY, "fontSize": 12}
+    at_left: Json = {"x": 0, "tooltip": None}
     kept = {"filter": f"datum.level <= {top}"}
     return [
         layer("rule", {"y": y}, kept, data="evidence", color="#C8C8C8", tooltip=None),
-        layer("text", {"y": y, "text": as_text("words")}, kept, data="evidence", **words, **at_right),
+        layer("text", {"y": y, "text": as_text("words")}, kept, data="evidence", **words, **at_left),
     ]
 
 

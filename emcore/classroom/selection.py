@@ -210,6 +210,13 @@ def choices(found: Selection) -> dict[str, int | None]:
     }
 
 
+def numbers(found: Selection) -> Any:
+    """The table of all candidates to read, as a polars frame: two decimals, and without what is not asked for there."""
+    import polars.selectors as cs
+
+    return found.to_frame().drop("held_out").with_columns(cs.float().round(2))
+
+
 def lost(found: Selection) -> str:
     """Which k have no sound fit, and what to try; "" where all have."""
     broken = [str(candidate.k) for candidate in found if not candidate.sound]
