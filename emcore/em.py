@@ -161,7 +161,7 @@ def fit(
         else:
             passes = traced_passes(problem, start, e_step, halves) if trace else plain_passes(problem, start, e_step)
         runs.append(_run(problem, start, passes, tol, max_iter, e_step))
-    best = max(range(len(runs)), key=lambda i: (_sound(runs[i]), runs[i].objective))
+    best = _best(runs)
     run = runs[best]
     return Fit(
         model=problem.model,
@@ -179,6 +179,13 @@ def fit(
         accelerate=scheme,
         recorded=tuple(halves[: max(2 * run.n_iter, 1)]) if len(runs) == 1 else (),
     )
+
+
+def _best(runs: list[Run]) -> int:
+    """The first run as good as the best sound one to rounding: which of equals wins hangs on no last digit."""
+    sound = [i for i, run in enumerate(runs) if _sound(run)] or list(range(len(runs)))
+    top = max(runs[i].objective for i in sound)
+    return next(i for i in sound if runs[i].objective >= top - 1e-9 * (1.0 + abs(top)))
 
 
 def _check_settings(restarts: Any, tol: Any, max_iter: Any) -> None:

@@ -87,7 +87,10 @@ def pose(model: Any, x: Any, weight: Any = None, lengths: Any = None) -> Problem
     x = read(model, x, lengths)
     if isinstance(x, np.ndarray):
         refuse_empty_columns(x)
-    model = model.resolve(x)
+    try:
+        model = model.resolve(x)
+    except DegenerateError as error:
+        raise ValueError(f"the model cannot be scaled to these data: {error}") from error
     return Problem(model, x, check_weight(weight, len(x)))
 
 

@@ -54,7 +54,8 @@ def spread_channels(at: Json) -> Json:
 
 def row_tips(titles: Sequence[str]) -> list[Json]:
     """What a row of x tells under the pointer: its number and its values."""
-    return [quantitative("row", "row"), *(quantitative(f"x{j}", title) for j, title in enumerate(titles))]
+    safe = (title.replace("\\", "∖") for title in titles)  # Vega pastes a title into an expression
+    return [quantitative("row", "row"), *(quantitative(f"x{j}", title) for j, title in enumerate(safe))]
 
 
 def row_size() -> Json:
