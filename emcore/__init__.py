@@ -31,6 +31,8 @@ from emcore.models.negative_binomial import NegativeBinomial
 from emcore.models.random_intercept import RandomIntercept
 from emcore.models.t_regression import TRegression
 from emcore.models.truncated_poisson import ZeroTruncatedPoisson
+from emcore.models.vae import VAE
+from emcore.models.vae_encoder import amortised, gap_split, per_row
 from emcore.models.zero_inflated_poisson import ZeroInflatedPoisson
 from emcore.numerics import DegenerateError
 from emcore.objective import ElboForms, elbo, elbo_forms, gap, kl
@@ -45,6 +47,7 @@ from emcore.uncertainty import rate, standard_errors
 __all__ = [
     "HMM",
     "PPCA",
+    "VAE",
     "AbstractDiscreteLatent",
     "Anderson",
     "Annealing",
@@ -87,6 +90,7 @@ __all__ = [
     "ZeroInflatedPoisson",
     "ZeroTruncatedPoisson",
     "add_stats",
+    "amortised",
     "bootstrap_lrt",
     "bound_slice",
     "datasets",
@@ -96,12 +100,14 @@ __all__ = [
     "fit",
     "fixed",
     "gap",
+    "gap_split",
     "genetics",
     "hard",
     "incremental",
     "kl",
     "mean_field",
     "multistart",
+    "per_row",
     "rate",
     "rows_with_moments",
     "select",
