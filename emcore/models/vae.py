@@ -48,10 +48,12 @@ class VAE(AbstractContinuousLatent):
 
     `width=0` is the linear VAE: its p(x) is that of `PPCA`, and everything is in closed form for any `n_factors`.
     With `width > 0`, `n_factors` is 1 or 2 and p(x) comes from an even grid over z, whose spacing follows the steepest
-    slope of the decoder (`nodes_per_axis` fixes it); at most `max_nodes` nodes, or ValueError.
+    slope of the decoder (`nodes_per_axis` fixes it); at most `max_nodes` nodes, or DegenerateError.
     `noise_variance` is estimated unless a number holds it. `m_steps`: steps of L-BFGS on the hidden layer in each
-    M-step, which is a climb and not the maximum (generalised EM) unless `width=0`. `order`: Gauss-Hermite nodes
-    per axis in expectations under a Gaussian Q (24 for one factor, 12 for two). No missing cells. Weights of rows
+    M-step, which is a climb and not the maximum (generalised EM) unless `width=0`. `weight_prior` is the precision of a
+    Gaussian prior on the hidden weights, in units of the data (see `log_prior`): without one they may grow without
+    limit as two units come to differ by less and less. `order`: Gauss-Hermite nodes
+    per axis in expectations under a Gaussian Q (40 for one factor, 12 for two). No missing cells. Weights of rows
     count in the M-step, not in an encoder's training.
 
     What fits with it: `em.steps(model, x, params0, e_step)` for the E-steps `exact` (no encoder: the posterior on the
@@ -89,6 +91,8 @@ class VAE(AbstractContinuousLatent):
                 f"with hidden units p(x) is computed on a grid over z, so n_factors must be 1 or 2, not "
                 f"{self.n_factors}; width=0 takes any number"
             )
+        if not 0 <= self.weight_prior < np.inf:
+            raise ValueError(f"weight_prior must be a precision ≥ 0, not {self.weight_prior!r}")
         if self.noise_variance is not None and not 0 < self.noise_variance < np.inf:
             raise ValueError(f"noise_variance must be above 0, or None to estimate it; not {self.noise_variance!r}")
 
@@ -97,7 +101,7 @@ class VAE(AbstractContinuousLatent):
         """The order of `vae_posteriors.rule` for expectations under a Gaussian Q."""
         if self.width == 0:
             return 1
-        return self.order or (24 if self.n_factors == 1 else 12)
+        return self.order or (40 if self.n_factors == 1 else 12)
 
     def check(self, x: Any) -> np.ndarray:
         """x as float64 (n, d) without missing cells."""
