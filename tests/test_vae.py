@@ -228,7 +228,7 @@ def test_a_wider_encoder_and_then_none_at_all_close_the_gap():
     model = em.VAE(1, 6, noise_variance=0.06, weight_prior=1.0).resolve(ARC)
     params = trained(model, ARC, em.per_row(40), 10)[-1].params
     bounds = []
-    for e_step in (em.amortised(0, 300), em.amortised(8, 300), em.per_row(300), em.exact):
+    for e_step in (em.amortised(0, 300), em.amortised(8, 300), em.per_row(60), em.exact):
         bounds.append(em.elbo(model, params, ARC, e_step(model, params, ARC, None)).sum())
     assert np.all(np.diff(bounds) > 0)
     assert bounds[-1] == pytest.approx(model.log_likelihood(params, ARC).sum(), rel=1e-10)
@@ -260,7 +260,7 @@ def test_beta_trades_rate_for_distortion():
     params = trained(model, ARC, em.per_row(40), 10)[-1].params
     prior, rates, distortions = model.latent_prior(params, ARC), [], []
     for beta in (0.5, 1.0, 2.0, 8.0):
-        q = em.per_row(200, beta)(model, params, ARC, None)
+        q = em.per_row(60, beta)(model, params, ARC, None)
         rates.append(q.kl(prior).sum())
         distortions.append(-model.expected_log_conditional(params, ARC, q).sum())
     assert (np.diff(rates) < 0).all()

@@ -16,7 +16,7 @@ from emcore.models.vae_decoder import DecoderParams, log_joint
 from emcore.numerics import LOG_2PI, row_blocks
 from emcore.posteriors import GaussianPosterior
 
-_TAIL, _OWN_NODES = 7.0, 29  # half-width in sd, and nodes per axis, of a Gaussian's own grid: half an sd apart
+_TAIL, _OWN_NODES = 7.0, (0, 113, 29)  # half-width in sd, and nodes per axis by n_factors, of a Gaussian's own grid
 _BLOCK = 500_000  # numbers worked on at once
 
 
@@ -97,7 +97,8 @@ class GridPosterior(NamedTuple):
 
     def kl_from(self, q: DiagonalGaussian) -> np.ndarray:
         """KL(Q_i ‖ p_i) = E_Q (log Q_i - log p_i) (n,), by the trapezoid rule on a grid of Q_i's own."""
-        steps, _ = grid(q.means.shape[1], _TAIL, _OWN_NODES)
+        n_factors = q.means.shape[1]
+        steps, _ = grid(n_factors, _TAIL, _OWN_NODES[n_factors])
         weights = np.exp(-0.5 * (steps * steps).sum(axis=1))
         weights /= weights.sum()
         result = np.empty(len(q.means))
