@@ -1,0 +1,284 @@
+"""The lesson from EM to the variational autoencoder: a decoder, and three E-steps that listen to it ever less.
+
+One latent z draws a line or a curve through points in a plane. Because z is one number, log p(x) is an integral that
+is computed; so the gap of an encoder is known, and can be split into what its family costs and what sharing it costs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from emcore.classroom import links
+from emcore.classroom.curves import BOW, GEYSER, SPIRAL, collapse_at, line_rate, rows
+from emcore.classroom.exercises import Verdict
+from emcore.esteps import EStep, exact
+from emcore.models.vae import VAE
+from emcore.models.vae_encoder import amortised, gap_split, per_row
+from emcore.models.vae_posteriors import DiagonalGaussian, GridPosterior, as_diagonal, log_normal
+from emcore.numerics import DegenerateError
+from emcore.tables import kept_halves
+from emcore.trace import Trace, half_steps, pose, start_params
+
+LINE, CURVE = "a line", "a curve: 8 tanh units"
+EXACT, OWN, ENCODER = "EM: the posterior itself", "a Gaussian for each row", "VAE: one encoder for all rows"
+ROWS = ("the row with the widest gap", "a row with a typical gap")
+NAMES = ("x₀", "x₁")
+CONTROLS: Mapping[str, links.Control] = MappingProxyType(
+    {
+        "data": links.Choice((BOW, SPIRAL, GEYSER)),
+        "decoder": links.Choice((CURVE, LINE)),
+        "e": links.Choice((ENCODER, OWN, EXACT)),
+        "width": links.Choice((0, 2, 4, 8, 16), 4),
+        "steps": links.Choice((1, 3, 10, 30), 10),
+        "beta": links.Choice((0.5, 1, 2, 4, 8), 1),
+        "noise": links.Choice((0.03, 0.06, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2), 0.06),
+        "seed": links.Number(1, 0, 9999),
+    }
+)
+PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "1 PPCA by EM": {"decoder": LINE, "e": EXACT},
+        "2 Linear VAE": {"decoder": LINE, "e": ENCODER, "width": 0},
+        "3 A curve by EM": {"e": EXACT},
+        "4 A Gaussian for each row": {"e": OWN},
+        "5 VAE": {},
+        "Too simple an encoder": {"width": 0},
+        "Too hasty an encoder": {"steps": 1},
+        "β = 8": {"beta": 8},
+        "Collapse": {"noise": 1.6},
+        "A spiral is hard to encode": {"data": SPIRAL},
+    }
+)
+_ITERATIONS: Mapping[str, int] = MappingProxyType(
+    {LINE: 200, CURVE: 24}
+)  # a line is cheap, and slow beside little noise
+_HIDDEN, _PRIOR, _ORDER, _SPLITS = 8, 0.1, 48, 16
+
+
+@dataclass(frozen=True)
+class VaeSettings:
+    """The controls; hashable, so runs can be remembered by them."""
+
+    data: str = BOW
+    decoder: str = CURVE
+    e: str = ENCODER
+    width: int = 4  # tanh units of the encoder
+    steps: int = 10  # of the encoder's ascent in each E-step
+    beta: float = 1.0
+    noise: float = 0.06  # variance about the curve, held
+    seed: int = 1
+
+
+class Parts(NamedTuple):
+    """The gap in two parts after some E-steps, totals in nats."""
+
+    halves: np.ndarray  # (s,) their places in the trace
+    family: np.ndarray  # (s,)
+    amortisation: np.ndarray  # (s,)
+
+
+class RowDensities(NamedTuple):
+    """Posterior and Q of one row as densities over z."""
+
+    row: int
+    z: np.ndarray  # (m,)
+    posterior: np.ndarray  # (h, m)
+    q: np.ndarray  # (h, m)
+    own: np.ndarray  # (m,) of the best Gaussian of its own, at the last half-step
+
+
+@dataclass(frozen=True)
+class VaeLesson:
+    """A recorded run, or the reason why there is none."""
+
+    settings: VaeSettings
+    run: Trace | None = None
+    parts: Parts | None = None
+    best: DiagonalGaussian | None = None  # the best Gaussian of each row at the end
+    rates: np.ndarray | None = None  # (h,) KL(Q ‖ prior), nats per row
+    distortions: np.ndarray | None = None  # (h,) -E log p(x | z), nats per row
+    trouble: str = ""
+
+    @property
+    def trace(self) -> Trace:
+        """The half-steps; ValueError where the settings allow none."""
+        if self.run is None:
+            raise ValueError(self.trouble)
+        return self.run
+
+    @property
+    def family(self) -> float:
+        """What the Gaussian family costs at the end, in nats."""
+        return 0.0 if self.parts is None else float(self.parts.family[-1])
+
+    @property
+    def amortisation(self) -> float:
+        """What sharing the encoder costs at the end, in nats."""
+        return 0.0 if self.parts is None else float(self.parts.amortisation[-1])
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether Q has stopped to listen: its rate is below a hundredth of a nat per row."""
+        return self.rates is not None and bool(self.rates[-1] < 0.01)
+
+    @property
+    def kind(self) -> str:
+        """How loudly the message should be said."""
+        if self.run is None:
+            return "danger"
+        return "warn" if self.collapsed else "info"
+
+    @property
+    def message(self) -> str:
+        """Where the run has come to, in numbers."""
+        if self.run is None or self.rates is None:
+            return self.trouble
+        last = self.run[-1]
+        gap = f"log p(x) = {last.log_likelihood:,.2f}, ELBO = {last.elbo:,.2f}: a gap of {nats(last.kl)} nats"
+        parts = (
+            ""
+            if self.settings.e == EXACT
+            else f", {nats(self.family)} for the family and {nats(self.amortisation)} for sharing one encoder"
+        )
+        heard = (
+            "Posterior collapse: Q says the same of every row, the prior"
+            if self.collapsed
+            else f"Q tells {self.rates[-1]:.3g} nats of each row"
+        )
+        return f"After {len(self.run) // 2} iterations and an E-step, {gap}{parts}. {heard}."
+
+    @property
+    def worst_identity_error(self) -> float:
+        """The largest |log p(x) - ELBO - KL| over the half-steps, in nats."""
+        return max(abs(half.log_likelihood - half.elbo - half.kl) for half in self.trace)
+
+    def encoder_is_good(self) -> Verdict:
+        """The mark for the task to make sharing cost less than the family does."""
+        if self.run is None or self.settings.e != ENCODER:
+            return Verdict("neutral", "Choose the encoder as the E-step.")
+        costs = f"sharing costs {nats(self.amortisation)}, the family {nats(self.family)}"
+        if self.amortisation < self.family:
+            return Verdict("success", f"Done: {costs} nats.")
+        return Verdict("neutral", f"Not yet: {costs} nats. What makes an encoder poor?")
+
+    def row(self, which: str) -> int:
+        """The row with the widest gap at the end, or one with the median gap."""
+        order = np.argsort(self.trace[-1].kl_rows, kind="stable")
+        return int(order[-1] if which == ROWS[0] else order[len(order) // 2])
+
+    def densities(self, which: str) -> RowDensities:
+        """Posterior and Q over z of one of `ROWS`, at every half-step."""
+        row = self.row(which)
+        z, here = np.linspace(-4.0, 4.0, 121), slice(row, row + 1)
+        model, x = self.trace.model, self.trace.x[here]
+        posterior = [_density(model.posterior(half.params, x), z) for half in self.trace]
+        q = [_density(half.q.rows(here), z) for half in self.trace]
+        own = np.zeros(len(z)) if self.best is None else _density(self.best.rows(here), z)
+        return RowDensities(row, z, np.array(posterior), np.array(q), own)
+
+
+@lru_cache(maxsize=256)
+def vae_lesson(settings: VaeSettings) -> VaeLesson:
+    """Run the settings' E-step with the decoder's M-step; what cannot run comes back as a sentence in `trouble`."""
+    plain = _only_what_matters(settings)
+    if plain != settings:
+        lesson = vae_lesson(plain)
+        return replace(lesson, settings=settings)
+    try:
+        x = rows(settings.data)
+        problem = pose(_model(settings), x)
+        start = start_params(problem, "random-rows", np.random.default_rng(settings.seed))
+        steps = half_steps(problem, start, _e_step(settings))
+        trace = Trace(*problem, tuple(islice(steps, 2 * _ITERATIONS[settings.decoder] + 1)))
+        return VaeLesson(settings, trace, *_split(settings, trace), *_rate_and_distortion(trace))
+    except (DegenerateError, ValueError) as error:
+        return VaeLesson(settings, trouble=str(error))
+
+
+def _only_what_matters(settings: VaeSettings) -> VaeSettings:
+    """Controls without effect at their defaults, so that one run serves all."""
+    plain = VaeSettings()
+    if settings.e == EXACT:
+        settings = replace(settings, beta=plain.beta)
+    return settings if settings.e == ENCODER else replace(settings, width=plain.width, steps=plain.steps)
+
+
+def _model(settings: VaeSettings) -> VAE:
+    widths = {LINE: 0, CURVE: _HIDDEN}
+    if settings.decoder not in widths:
+        raise ValueError(f"there is no decoder “{settings.decoder}”: choose “{LINE}” or “{CURVE}”")
+    width = widths[settings.decoder]
+    return VAE(1, width, settings.noise, weight_prior=_PRIOR if width else 0.0, order=_ORDER)
+
+
+def _e_step(settings: VaeSettings) -> EStep:
+    if settings.e == ENCODER:
+        return amortised(settings.width, settings.steps, settings.beta, seed=settings.seed)
+    if settings.e == OWN:
+        return per_row(20, settings.beta)
+    if settings.e == EXACT:
+        return exact
+    raise ValueError(f"there is no E-step “{settings.e}”: choose “{EXACT}”, “{OWN}” or “{ENCODER}”")
+
+
+def _split(settings: VaeSettings, trace: Trace) -> tuple[Parts, DiagonalGaussian | None]:
+    """The two parts of the gap after some E-steps, when Q is new. The posterior itself has neither part."""
+    chosen = np.array([i for i in kept_halves(len(trace), _SPLITS) if trace[int(i)].kind == "E"])
+    if settings.e == EXACT:
+        return Parts(chosen, np.zeros(len(chosen)), np.zeros(len(chosen))), None
+    splits = [gap_split(trace.model, trace[int(i)].params, trace.x, trace[int(i)].q) for i in chosen]
+    family = np.array([split.family.sum() for split in splits])
+    return Parts(chosen, family, np.array([split.amortisation.sum() for split in splits])), splits[-1].best
+
+
+def _rate_and_distortion(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
+    model, x, n = trace.model, trace.x, len(trace.x)
+    prior = model.latent_prior(trace[0].params, x)
+    rates = [half.q.kl(prior).sum() / n for half in trace]
+    distortions = [-model.expected_log_conditional(half.params, x, half.q).sum() / n for half in trace]
+    return np.array(rates), np.array(distortions)
+
+
+def _density(q: Any, z: np.ndarray) -> np.ndarray:
+    """The density of one row's Q, or posterior, over one latent."""
+    if isinstance(q, GridPosterior):
+        return np.exp(q.source.log_densities(z[None, :, None])[0])
+    return np.exp(log_normal(z, q.means[:, 0], q.factors[:, 0, 0])[0])
+
+
+def nats(value: float) -> str:
+    """A number of nats in words."""
+    return f"{value:.3g}" if value >= 1e-6 else "under 1e-6"
+
+
+def rows_csv(lesson: VaeLesson) -> str:
+    """One line per row of x: where it is, its code and the width of its Q, and its gap, at the end."""
+    import polars as pl
+
+    last, x = lesson.trace[-1], lesson.trace.x
+    q = as_diagonal(last.q)
+    columns = {"x0": x[:, 0], "x1": x[:, 1], "code": q.means[:, 0], "sd": q.scales[:, 0], "gap": last.kl_rows}
+    return pl.DataFrame(columns).write_csv()
+
+
+class Collapse(NamedTuple):
+    """The best line's rate (m,) over held noise (m,), where it ends, and where this run stands."""
+
+    noise: np.ndarray
+    line_rate: np.ndarray
+    here: tuple[float, float]
+    edge: float
+
+
+def collapse_curve(lesson: VaeLesson) -> Collapse:
+    """What the linear VAE would tell at every noise, beside what this run tells at its own."""
+    settings, noise = lesson.settings, np.geomspace(0.03, 3.2, 81)
+    beta = 1.0 if settings.e == EXACT else settings.beta
+    told = 0.0 if lesson.rates is None else float(lesson.rates[-1])
+    edge = collapse_at(settings.data, beta)
+    return Collapse(noise, line_rate(settings.data, noise, beta), (settings.noise, told), edge)
