@@ -1,0 +1,351 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["marimo", "numpy", "scipy", "altair", "polars", "anywidget", "vl-convert-python"]
+#
+# [tool.marimo.opengraph]
+# title = "9 · How does EM become a VAE?"
+# description = "From PPCA by EM to a curve with an encoder: what its family costs, what sharing costs, and collapse."
+# ///
+
+import marimo
+
+__generated_with = "0.25.2"
+app = marimo.App(width="full", app_title="How does EM become a VAE?", css_file="classroom.css")
+
+with app.setup:
+    import marimo as mo
+
+    from emcore import charts
+    from emcore.charts.encoders import collapse, gap_in_two, rate_and_distortion
+    from emcore.charts.latent import decoder_curve, one_row
+    from emcore.charts.live import LiveChart
+    from emcore.classroom import links
+    from emcore.classroom import vae as classroom
+    from emcore.classroom import vae_exercises as asking
+    from emcore.classroom.page import Page
+
+    page = Page(mo)
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.md(r"""
+    # How does EM become a VAE?
+
+    A decoder turns one hidden number $z$ into $x = f(z) + \text{noise}$. EM's $Q$ is the posterior; a VAE's $Q$ is
+    a Gaussian whose mean and width an **encoder** reads off $x$: an E-step that all rows share.
+    """)
+    return
+
+
+@app.cell(hide_code=True)
+def _(curve_view, views):
+    page.side_by_side([curve_view], views[:2])
+    return
+
+
+@app.cell(hide_code=True)
+def _(lesson):
+    mo.callout(lesson.message, kind=lesson.kind)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    guess = mo.ui.radio(
+        list(asking.GUESSES),
+        label="**Predict first:** at the same θ, whose ELBO is higher: the encoder's, or that of a Gaussian for each "
+        "row?",
+    )
+    mo.hstack([guess])
+    return (guess,)
+
+
+@app.cell(hide_code=True)
+def _(guess):
+    mo.stop(guess.value is None)
+    mo.md(f"You said: “{guess.value}” {asking.reveal()}")
+    return
+
+
+@app.cell(hide_code=True)
+def _(lesson):
+    mo.stop(lesson.run is None)
+    _last = lesson.trace[-1]
+    page.numbers(
+        [
+            (f"{_last.log_likelihood:,.3f}", "log p(x) at the end, nats"),
+            (f"{_last.elbo:,.3f}", "ELBO at the end"),
+            (classroom.nats(lesson.family), "family gap"),
+            (classroom.nats(lesson.amortisation), "amortisation gap"),
+        ],
+        lesson.worst_identity_error,
+        len(lesson.trace),
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(closer_look, which_row):
+    mo.vstack([closer_look, which_row])
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    exercises = asking.exercises()
+    answers = page.number_fields(exercises)
+    return answers, exercises
+
+
+@app.cell(hide_code=True)
+def _(answers, exercises, lesson):
+    _verdicts = [asked.mark(given) for asked, given in zip(exercises, answers.value, strict=True)]
+    _task = [
+        mo.md("With the controls at the side, make sharing the encoder cost less than the Gaussian family does."),
+        mo.callout(lesson.encoder_is_good().words, kind=lesson.encoder_is_good().kind),
+    ]
+    page.exercises(zip(answers, _verdicts, strict=True), _task)
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    mo.accordion(
+        {
+            "What is written about this": mo.md(r"""
+    A variational autoencoder climbs $\mathbb{E}_Q[\log p(x\mid z)] - \mathrm{KL}(Q\,\|\,p(z))$ in the weights of
+    decoder and encoder together, by gradients through $z = m(x) + s(x)\,\varepsilon$ (Kingma & Welling 2014). Here
+    the two take turns, so that each half of a step can be seen, and $\varepsilon$ runs over the nodes of a quadrature
+    rule, so that a run repeats exactly. With a line for a decoder the optimum is that of probabilistic PCA (Tipping &
+    Bishop 1999), with no gap, and a latent collapses where the noise exceeds its eigenvalue (Lucas et al. 2019). The
+    gap is what the family lacks and what sharing costs (Cremer, Li & Duvenaud 2018). $\beta$ weighs the rate (Higgins
+    et al. 2017): the E-step then climbs another objective, and the ELBO may fall. Without an encoder the curve is
+    fitted by EM on a grid over $z$, as in the generative topographic mapping (Bishop, Svensén & Williams 1998). A
+    weak prior holds the decoder's weights; it is left out of the pictures.
+    """)
+        }
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(lesson):
+    mo.stop(lesson.run is None)
+    page.every_half_step(lesson.trace)
+    return
+
+
+@app.cell(hide_code=True)
+def _(asked, here, lesson):
+    _downloads = (
+        [
+            page.csv(lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
+            page.csv(classroom.rows_csv(lesson), "rows.csv", "rows, codes and gaps"),
+        ]
+        if lesson.run is not None
+        else []
+    )
+    page.for_the_teacher(
+        here,
+        classroom.PRESETS,
+        asking.as_link(asked),
+        _downloads,
+        "In twenty-five minutes: presets 1 and 2 end at one number, with no gap; 3 bends the line; 4 keeps Q Gaussian, "
+        "and a gap stays; 5 shares one encoder. Predict; then spoil the encoder (width 0, or one step) and see which "
+        "part of the gap grows. Last, raise the noise until Q falls silent.",
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _():
+    query = mo.query_params()
+    linked = links.read(query, classroom.CONTROLS)
+    here = links.address(query)
+    return here, linked
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    decoder = mo.ui.radio(list(classroom.CONTROLS["decoder"].options), value=linked["decoder"], label="decoder f")
+    return (decoder,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    e_step = mo.ui.radio(list(classroom.CONTROLS["e"].options), value=linked["e"], label="E-step")
+    return (e_step,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    encoder_width = mo.ui.slider(
+        steps=list(classroom.CONTROLS["width"].options),
+        value=linked["width"],
+        label="encoder: tanh units",
+        show_value=True,
+        full_width=True,
+    )
+    return (encoder_width,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    encoder_steps = mo.ui.slider(
+        steps=list(classroom.CONTROLS["steps"].options),
+        value=linked["steps"],
+        label="encoder: ascent steps per E-step",
+        show_value=True,
+        full_width=True,
+    )
+    return (encoder_steps,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    beta = mo.ui.slider(
+        steps=list(classroom.CONTROLS["beta"].options),
+        value=linked["beta"],
+        label="β, weight of the rate",
+        show_value=True,
+        full_width=True,
+    )
+    return (beta,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    noise = mo.ui.slider(
+        steps=list(classroom.CONTROLS["noise"].options),
+        value=linked["noise"],
+        label="noise variance, held",
+        show_value=True,
+        full_width=True,
+    )
+    return (noise,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    dataset = mo.ui.dropdown(
+        list(classroom.CONTROLS["data"].options), value=linked["data"], label="data", full_width=True
+    )
+    return (dataset,)
+
+
+@app.cell(hide_code=True)
+def _(linked):
+    seed = mo.ui.number(0, 9999, value=linked["seed"], label="seed", full_width=True)
+    return (seed,)
+
+
+@app.cell(hide_code=True)
+def _(beta, dataset, decoder, e_step, encoder_steps, encoder_width, noise, seed):
+    mo.sidebar(
+        [
+            mo.md("**The E-step**"),
+            e_step,
+            encoder_width,
+            encoder_steps,
+            beta,
+            mo.md("**The model**"),
+            decoder,
+            noise,
+            mo.md("**The data**"),
+            dataset,
+            seed,
+        ],
+        width="20rem",
+    )
+    return
+
+
+@app.cell(hide_code=True)
+def _(beta, dataset, decoder, e_step, encoder_steps, encoder_width, noise, seed):
+    asked = classroom.VaeSettings(
+        data=dataset.value,
+        decoder=decoder.value,
+        e=e_step.value,
+        width=encoder_width.value,
+        steps=encoder_steps.value,
+        beta=beta.value,
+        noise=noise.value,
+        seed=seed.value or 0,
+    )
+    return (asked,)
+
+
+@app.cell(hide_code=True)
+def _(asked):
+    lesson = classroom.vae_lesson(asked)
+    return (lesson,)
+
+
+@app.cell(hide_code=True)
+def _():
+    # Made once: later cells change what these charts show, and the picture on the page stays.
+    curve = LiveChart(height=430, link="run")
+    curve_view = mo.ui.anywidget(curve)
+    stairs, two_parts, densities, trade, loose = (LiveChart(height=220, link="run", quiet=True) for _ in range(5))
+    silent = LiveChart(height=300)
+    views = [mo.ui.anywidget(chart) for chart in (stairs, two_parts, densities, trade, silent, loose)]
+    return curve, curve_view, densities, loose, silent, stairs, trade, two_parts, views
+
+
+@app.cell(hide_code=True)
+def _():
+    which_row = mo.ui.radio(
+        list(classroom.ROWS), value=classroom.ROWS[0], label="Q beside the posterior of", inline=True
+    )
+    return (which_row,)
+
+
+@app.cell(hide_code=True)
+def _(views):
+    closer_look = mo.ui.tabs(
+        dict(
+            zip(
+                (
+                    "One row: Q beside its posterior",
+                    "Rate and distortion",
+                    "Collapse as noise grows",
+                    "Which rows make the bound loose?",
+                ),
+                views[2:],
+                strict=True,
+            )
+        )
+    )
+    return (closer_look,)
+
+
+@app.cell(hide_code=True)
+def _(curve, lesson, stairs, two_parts):
+    if lesson.run is not None:
+        curve.update(decoder_curve(lesson.trace, names=classroom.NAMES, width="container", height=370))
+        stairs.update(charts.staircase(lesson.trace, with_prior=False, width="container", height=150))
+        two_parts.update(gap_in_two(lesson.trace, **lesson.parts._asdict(), width="container", height=120))
+    return
+
+
+@app.cell(hide_code=True)
+def _(closer_look, densities, lesson, loose, silent, trade, which_row):
+    # Only the picture of the open tab is drawn.
+    if lesson.run is not None:
+        _size = {"width": "container", "height": 280}
+        match closer_look.value:
+            case "One row: Q beside its posterior":
+                _shown = lesson.densities(which_row.value)
+                densities.update(one_row(lesson.trace, **_shown._asdict(), **_size))
+            case "Rate and distortion":
+                trade.update(rate_and_distortion(lesson.trace, lesson.rates, lesson.distortions, **_size))
+            case "Collapse as noise grows":
+                silent.update(collapse(**classroom.collapse_curve(lesson)._asdict(), **_size))
+            case "Which rows make the bound loose?":
+                loose.update(charts.gap_rows(lesson.trace, **_size))
+    return
+
+
+if __name__ == "__main__":
+    app.run()

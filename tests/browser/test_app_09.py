@@ -1,0 +1,91 @@
+"""The app from EM to the VAE as a student uses it, in a browser without a network."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+APP = Path(__file__).resolve().parents[2] / "apps" / "09_from_em_to_vae.py"
+
+
+@pytest.fixture(scope="module")
+def address(marimo_app):
+    return marimo_app(APP).url
+
+
+@pytest.fixture
+def student(page, address):
+    page.goto(address)
+    expect(page.locator(".em-live[data-revision] svg").nth(2)).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("over 49 half-steps")).to_be_visible(timeout=30_000)
+    yield page
+    assert page.errors == []
+    assert page.refused == []
+
+
+def plot(page, index=0):
+    return page.locator(".em-live").nth(index)
+
+
+def test_controls_and_scrubber_change_the_pictures(student):
+    expect(plot(student, 2)).to_contain_text("sharing (light) 3.2")
+    sent = []
+    student.on("request", lambda request: sent.append(request.url))
+    before = [plot(student, index).locator("svg.marks").inner_html() for index in range(3)]
+    plot(student).get_by_role("slider", name="half-step").press("ArrowRight")
+    expect(plot(student)).to_contain_text("iteration 1, after the M-step")
+    expect(plot(student, 2)).to_contain_text("iteration 1, after the M-step")
+    assert all(plot(student, i).locator("svg.marks").inner_html() != old for i, old in enumerate(before))
+    assert not [url for url in sent if "/api/" in url], "stepping asked Python"
+    plot(student).locator("svg.marks").evaluate("svg => { svg.mine = true; }")
+    student.get_by_role("slider", name="encoder: tanh units").press("Home")
+    expect(plot(student, 2)).not_to_contain_text("sharing (light) 3.2", timeout=20_000)
+    expect(student.get_by_text(re.compile(r"for the family and 11\d for sharing one encoder"))).to_be_visible()
+    assert plot(student).locator("svg.marks").evaluate("svg => svg.mine === true"), "the picture was drawn anew"
+    student.get_by_role("radio", name="EM: the posterior itself").click()
+    expect(student.get_by_text("a gap of under 1e-6 nats. Q tells")).to_be_visible(timeout=20_000)
+    student.get_by_role("radio", name="a line").click()
+    expect(student.get_by_text("log p(x) = -674.86, ELBO = -674.86")).to_be_visible(timeout=20_000)
+    student.get_by_role("slider", name="noise variance, held").press("End")
+    expect(student.get_by_text("Posterior collapse: Q says the same of every row")).to_be_visible(timeout=20_000)
+
+
+def test_every_tab_draws_and_the_row_can_be_chosen(student):
+    panel = student.get_by_role("tabpanel")
+    expect(panel).to_contain_text("row 119: KL(Q || posterior)", timeout=15_000)
+    student.get_by_role("radio", name="a row with a typical gap").click()
+    expect(panel).not_to_contain_text("row 119", timeout=15_000)
+    for name, words in (
+        ("Rate and distortion", "distortion + rate"),
+        ("Collapse as noise grows", "a line collapses at 1.48"),
+        ("Which rows make the bound loose?", "row 119"),
+    ):
+        student.get_by_role("tab", name=name).click()
+        expect(panel).to_contain_text(words, timeout=15_000)
+
+
+def test_answers_and_the_task_are_marked(student):
+    student.get_by_role("radio", name="Each row's own: nothing is shared.").click()
+    expect(student.get_by_text("You said: “Each row's own")).to_be_visible(timeout=10_000)
+    student.get_by_role("button", name="Exercises").click()
+    fields = student.get_by_role("region", name="Exercises").locator("marimo-number input")
+    fields.nth(1).fill("1.477")
+    student.keyboard.press("Enter")
+    expect(student.get_by_text("Not yet. That is for β = 1")).to_be_visible(timeout=10_000)
+    fields.nth(1).fill("0.738")
+    student.keyboard.press("Enter")
+    expect(student.get_by_text("Right. ELBO_β with noise σ²")).to_be_visible(timeout=10_000)
+    expect(student.get_by_text("What makes an encoder poor?")).to_be_visible()
+    student.get_by_role("slider", name="encoder: ascent steps").press("End")
+    expect(student.get_by_text("Done: sharing costs")).to_be_visible(timeout=20_000)
+
+
+def test_a_link_restores_the_controls_and_fits_a_phone(new_page, address):
+    page = new_page(400, 800)
+    page.goto(f"{address}/?decoder=a+line&e=EM%3A+the+posterior+itself&beta=nonsense&seed=99999")
+    expect(page.get_by_text("log p(x) = -674.86, ELBO = -674.86")).to_be_visible(timeout=60_000)
+    expect(page.locator(".em-live[data-revision] svg").first).to_be_visible(timeout=60_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert plot(page).bounding_box()["width"] <= 400
+    assert page.errors == []
