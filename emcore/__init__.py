@@ -6,7 +6,7 @@
 from emcore import datasets, genetics
 from emcore.accelerate import Anderson, OverRelaxed, Squarem
 from emcore.chain import ChainPosterior
-from emcore.em import Fit, Run, fit
+from emcore.em import Fit, fit
 from emcore.esteps import Annealing, exact, fixed, hard, incremental, mean_field, sparse, stochastic, tempered
 from emcore.families.binomial import Bernoulli, Binomial
 from emcore.families.categorical import Categorical
@@ -39,7 +39,7 @@ from emcore.objective import ElboForms, elbo, elbo_forms, gap, kl
 from emcore.optima import multistart
 from emcore.posteriors import CategoricalPosterior
 from emcore.selection import bootstrap_lrt, select
-from emcore.stopping import Status
+from emcore.stopping import Run, Status
 from emcore.trace import HalfStep, Trace, steps
 from emcore.trees import add_stats
 from emcore.uncertainty import rate, standard_errors

@@ -5,34 +5,22 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from emcore.accelerate import Accelerator, accelerator
 from emcore.esteps import EStep, e_step_at, exact, is_judged, is_monotone
 from emcore.initialise import is_params
+from emcore.lockstep import Lockstep
 from emcore.numerics import DegenerateError
 from emcore.passes import EMMap, Pass, plain_passes, traced_passes
-from emcore.stopping import Progress, Status, parameter_change, verdict
+from emcore.stopping import Progress, Run, Status, out_of_iterations, parameter_change, verdict
 from emcore.trace import HalfStep, Problem, Trace, half_steps, pose, read, start_params
 from emcore.trees import to_vector
 
 _DEFAULT_RESTARTS = 10
 _NO_TRACE = "an accelerated run has no half-steps to trace"
-
-
-class Run(NamedTuple):
-    """One start and where it ended."""
-
-    start: Any  # params
-    params: Any
-    objective: float
-    log_likelihood: float
-    n_iter: int  # M-steps taken; accepted steps of an accelerated run
-    status: Status
-    message: str
-    n_evaluations: int  # of the EM map: passes over the data, those of rejected candidates included
 
 
 @dataclass(frozen=True)
@@ -152,15 +140,14 @@ def fit(
     _check_settings(restarts, tol, max_iter)
     scheme = _check_scheme(accelerate, e_step, trace)
     problem = pose(model, x, weight, lengths)
+    starts = list(_starts(problem, init, restarts, seed))
     halves: list[HalfStep] = []
-    runs = []
-    for start in _starts(problem, init, restarts, seed):
-        halves.clear()
-        if scheme is not None:
-            passes = scheme.passes(EMMap(problem), start)
-        else:
-            passes = traced_passes(problem, start, e_step, halves) if trace else plain_passes(problem, start, e_step)
-        runs.append(_run(problem, start, passes, tol, max_iter, e_step))
+    if hasattr(problem.model, "kernel") and scheme is None and e_step is exact and not trace:
+        runs = Lockstep(problem, tol, max_iter, _n_rows(problem)).runs(starts)
+    else:
+        record = halves if trace else None
+        ways = (_passes(problem, start, e_step, scheme, record) for start in starts)
+        runs = [_run(problem, start, way, tol, max_iter, e_step) for start, way in zip(starts, ways)]
     best = _best(runs)
     run = runs[best]
     return Fit(
@@ -179,6 +166,17 @@ def fit(
         accelerate=scheme,
         recorded=tuple(halves[: max(2 * run.n_iter, 1)]) if len(runs) == 1 else (),
     )
+
+
+def _passes(
+    problem: Problem, start: Any, e_step: EStep, scheme: Accelerator | None, halves: list[HalfStep] | None
+) -> Iterator[Pass]:
+    if scheme is not None:
+        return scheme.passes(EMMap(problem), start)
+    if halves is None:
+        return plain_passes(problem, start, e_step)
+    halves.clear()
+    return traced_passes(problem, start, e_step, halves)
 
 
 def _best(runs: list[Run]) -> int:
@@ -253,8 +251,7 @@ def _run(problem: Problem, start: Any, passes: Iterator[Pass], tol: float, max_i
                 lost = ended[0] is Status.NONFINITE
                 return _ended(start, last if lost else now, n_iter - lost, *ended)
         last, mark = now, now if is_judged(step) else mark
-    message = f"stopped after {max_iter} iterations; the last one still gained {gain:.2g} nats"
-    return _ended(start, now, max_iter, Status.MAX_ITER, message)
+    return _ended(start, now, max_iter, *out_of_iterations(max_iter, gain))
 
 
 def _ended(start: Any, end: Pass, n_iter: int, status: Status, message: str) -> Run:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from emcore.em import Fit, Run, fit
-from emcore.stopping import Status, parameter_change
+from emcore.em import Fit, fit
+from emcore.stopping import Run, Status, parameter_change
 from emcore.trace import Problem
 
 LOST = frozenset({Status.DEGENERATE, Status.NONFINITE})  # the values of such a run are those of no model worth having

@@ -36,9 +36,14 @@ class Pass(NamedTuple):
 
 def plain_passes(problem: Problem, params: Any, e_step: EStep) -> Iterator[Pass]:
     """Params and their log p(x) and objective, then the params after one E-step and M-step, and so on."""
-    q = None
+    expectations, q = Expectations(problem), None
     for iteration in count(1):
-        stats, log_likelihood, objective, q = _evaluate(problem, params, e_step_at(e_step, iteration), q)
+        step = e_step_at(e_step, iteration)
+        if step is exact:
+            stats, log_likelihood = expectations(params)
+            objective, q = log_likelihood + problem.model.log_prior(params), None
+        else:
+            stats, log_likelihood, objective, q = _evaluate(problem, params, step, q)
         yield Pass(params, objective, log_likelihood, iteration)
         params = problem.model.m_step(stats, params)
 
@@ -52,31 +57,42 @@ def traced_passes(problem: Problem, params: Any, e_step: EStep, halves: list[Hal
 
 
 def _evaluate(problem: Problem, params: Any, e_step: EStep, q: Any) -> tuple[Any, float, float, Any]:
-    """Statistics under q, log p(x), and the objective, all at `params`."""
+    """Statistics under the Q of an E-step, log p(x), and the objective, all at `params`."""
     model, x, weight = problem
-    if e_step is exact:
-        stats, log_likelihood = expectations(problem, params)
-        return stats, log_likelihood, log_likelihood + model.log_prior(params), None
     q = e_step(model, params, x, q)
     bound = total(elbo(model, params, x, q), weight)
     log_likelihood = total(model.log_likelihood(params, x), weight)
     return model.suff_stats(x, q, weight), log_likelihood, bound + model.log_prior(params), q
 
 
-def expectations(problem: Problem, params: Any) -> tuple[Any, float]:
-    """Expected statistics under the exact posterior and log p(x), in one pass over blocks of rows."""
-    model, x, weight = problem
-    if not isinstance(x, np.ndarray) or len(x) <= _BLOCK_ROWS:
-        q, rows = model.infer(params, x)
-        return model.suff_stats(x, q, weight), total(rows, weight)
-    stats, log_likelihood = None, 0.0
-    for block in row_blocks(len(x), _BLOCK_ROWS):
-        part = None if weight is None else weight[block]
-        q, rows = model.infer(params, x[block])
-        more = model.suff_stats(x[block], q, part)
-        stats = more if stats is None else add_stats(stats, more)
-        log_likelihood += total(rows, part)
-    return stats, log_likelihood
+class Expectations:
+    """Expected statistics under the exact posterior, and log p(x): one pass over the rows for every call.
+
+    By the model's own kernel where it has one, otherwise over blocks of rows.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        model, x, weight = problem
+        self._kernel = model.kernel(x, weight) if hasattr(model, "kernel") else None
+
+    def __call__(self, params: Any) -> tuple[Any, float]:
+        """Statistics and log p(x) at `params`."""
+        if self._kernel is not None:
+            stats, log_likelihood = self._kernel.evaluate(params)
+            return stats, float(log_likelihood[0])
+        model, x, weight = self._problem
+        if not isinstance(x, np.ndarray) or len(x) <= _BLOCK_ROWS:
+            q, rows = model.infer(params, x)
+            return model.suff_stats(x, q, weight), total(rows, weight)
+        stats, log_likelihood = None, 0.0
+        for block in row_blocks(len(x), _BLOCK_ROWS):
+            part = None if weight is None else weight[block]
+            q, rows = model.infer(params, x[block])
+            more = model.suff_stats(x[block], q, part)
+            stats = more if stats is None else add_stats(stats, more)
+            log_likelihood += total(rows, part)
+        return stats, log_likelihood
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,14 +126,14 @@ class EMMap:
     def __init__(self, problem: Problem) -> None:
         self.model = problem.model
         self.n_evaluations = 0
-        self._problem = problem
+        self._expectations = Expectations(problem)
         self._shrinkage: deque[float] = deque(maxlen=_WATCHED)
         self._last: Point | None = None
 
     def __call__(self, params: Any) -> Point:
         """The objective and EM's step at `params`."""
         self.n_evaluations += 1
-        stats, log_likelihood = expectations(self._problem, params)
+        stats, log_likelihood = self._expectations(params)
         objective = log_likelihood + self.model.log_prior(params)
         return Point(params, objective, log_likelihood, lambda: self.model.m_step(stats, params))
 

@@ -26,31 +26,68 @@ class Status(StrEnum):
     NONFINITE = "NONFINITE"
 
 
-class Progress(NamedTuple):
-    """What the stopping rule looks at after an iteration."""
+class Run(NamedTuple):
+    """One start and where it ended."""
 
+    start: Any  # params
+    params: Any
     objective: float
-    gain: float = np.inf  # objective now - before
-    change: float = np.inf  # of the parameters, relative (see `parameter_change`)
-    rate: float = np.inf  # change now / change before
+    log_likelihood: float
+    n_iter: int  # M-steps taken; accepted steps of an accelerated run
+    status: Status
+    message: str
+    n_evaluations: int  # of the EM map: passes over the data, those of rejected candidates included
+
+
+class Progress(NamedTuple):
+    """What the stopping rule looks at after an iteration: numbers, or arrays for runs side by side."""
+
+    objective: Any
+    gain: Any = np.inf  # objective now - before
+    change: Any = np.inf  # of the parameters, relative (see `parameter_change`)
+    rate: Any = np.inf  # change now / change before
 
 
 def parameter_change(new: Any, old: Any) -> float:
     """The largest change of a number in the params, relative to the largest of its kind over components."""
-    worst = 0.0
-    for a, b in zip(leaves(new), leaves(old)):
-        if a.size:
-            scale = np.abs(a).max(axis=0) if a.ndim > 1 else np.abs(a).max()
-            difference = np.abs(a - b)
-            worst = max(worst, float((difference / np.where(scale > 0, scale, 1.0)).max()))
+    return float(parameter_changes(new, old, 1)[0])
+
+
+def parameter_changes(new: Any, old: Any, n_runs: int) -> np.ndarray:
+    """`parameter_change` (n_runs,) of runs side by side, whose params follow one another on every first axis."""
+    worst = np.zeros(n_runs)
+    for pair in zip(leaves(new), leaves(old)):
+        if pair[0].size:
+            a, b = (leaf.reshape(n_runs, len(leaf) // n_runs if leaf.ndim else 1, -1) for leaf in pair)
+            scale = np.abs(a).max(axis=1, keepdims=True)
+            worst = np.maximum(worst, (np.abs(a - b) / np.where(scale > 0, scale, 1.0)).max(axis=(1, 2)))
     return worst
 
 
-def distance_left(progress: Progress) -> float:
+def distance_left(progress: Progress) -> Any:
     """Estimated relative distance of the parameters from their limit, change/(1 - rate): linear convergence."""
-    if progress.change <= _ROUNDING:
-        return 0.0
-    return progress.change / (1.0 - progress.rate) if progress.rate < 1.0 else np.inf
+    slack = np.maximum(1.0 - np.asarray(progress.rate), 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left = np.where(slack > 0, progress.change / slack, np.inf)
+    return np.where(progress.change <= np.asarray(_ROUNDING), 0.0, left)[()]
+
+
+def is_over(progress: Progress, n_rows: float, tol: float, *, monotone: bool) -> Any:
+    """Where `verdict` has something to say: a boolean, or an array of them for runs side by side."""
+    lost = ~np.isfinite(progress.objective)
+    if monotone:
+        lost = lost | _has_fallen(progress, n_rows)
+    return lost | _has_arrived(progress, n_rows, tol) if tol > 0 else lost
+
+
+def _has_fallen(progress: Progress, n_rows: float) -> Any:
+    return progress.gain < -_FALL * (np.abs(progress.objective) + n_rows)
+
+
+def _has_arrived(progress: Progress, n_rows: float, tol: float) -> Any:
+    size = np.abs(progress.objective) + n_rows
+    settled = np.abs(progress.gain) <= np.maximum(tol * n_rows, 4 * np.finfo(float).eps * size)
+    return settled & (distance_left(progress) <= 0.1 * np.sqrt(tol))
 
 
 def verdict(progress: Progress, n_rows: float, tol: float, *, monotone: bool) -> tuple[Status, str] | None:
@@ -64,18 +101,19 @@ def verdict(progress: Progress, n_rows: float, tol: float, *, monotone: bool) ->
             f"the objective became {progress.objective}; the parameters returned are the last finite ones: "
             "check the start and the scale of the data"
         )
-    size = abs(progress.objective) + n_rows
-    if monotone and progress.gain < -_FALL * size:
+    if monotone and _has_fallen(progress, n_rows):
         return Status.DECREASED, (
             f"the objective fell by {-progress.gain:.3g} nats in one iteration, which an exact E-step and M-step "
             "cannot do: the M-step does not maximise what log_prior and log_joint say"
         )
-    if tol == 0:
+    if tol == 0 or not _has_arrived(progress, n_rows, tol):
         return None
-    settled = abs(progress.gain) <= max(tol * n_rows, 4 * np.finfo(float).eps * size)
-    if settled and distance_left(progress) <= 0.1 * np.sqrt(tol):
-        return Status.CONVERGED, (
-            f"the last iteration gained {max(progress.gain, 0.0):.2g} nats, and the parameters are estimated to be "
-            f"within {max(distance_left(progress), _ROUNDING):.1g} (relative) of a stationary point"
-        )
-    return None
+    return Status.CONVERGED, (
+        f"the last iteration gained {max(progress.gain, 0.0):.2g} nats, and the parameters are estimated to be "
+        f"within {max(distance_left(progress), _ROUNDING):.1g} (relative) of a stationary point"
+    )
+
+
+def out_of_iterations(max_iter: int, gain: float) -> tuple[Status, str]:
+    """How a run ends that was not there yet."""
+    return Status.MAX_ITER, f"stopped after {max_iter} iterations; the last one still gained {gain:.2g} nats"
