@@ -1,120 +1,72 @@
 """Expectation-Maximization by half-steps: models, bounds and an honest fit.
 
-`import emcore as em` loads numpy and scipy alone; charts, tables and data sets load what they need on first use.
+`import emcore as em` loads nothing yet: every name below imports its module when it is first used, and the modules
+load numpy and scipy alone; charts, tables and data sets load what they need. `__init__.pyi` says the same to type
+checkers (a test compares the two).
 """
 
-from emcore import datasets, genetics
-from emcore.accelerate import Anderson, OverRelaxed, Squarem
-from emcore.chain import ChainPosterior
-from emcore.em import Fit, fit
-from emcore.esteps import Annealing, exact, fixed, hard, incremental, mean_field, sparse, stochastic, tempered
-from emcore.families.binomial import Bernoulli, Binomial
-from emcore.families.categorical import Categorical
-from emcore.families.exponential import Exponential
-from emcore.families.gaussian import FraleyRaftery, Gaussian, NormalInverseWishart
-from emcore.families.poisson import Poisson
-from emcore.families.regression import LinearRegression, NormalInverseGamma, RegressionPrior
-from emcore.families.student_t import StudentT
-from emcore.landscape import bound_slice, stationary_point
-from emcore.model import AbstractDiscreteLatent, Model
-from emcore.models.binary_factors import BinaryFactors
-from emcore.models.censored_exponential import CensoredExponential
-from emcore.models.censored_regression import CensoredRegression
-from emcore.models.dawid_skene import DawidSkene
-from emcore.models.factor_analysis import PPCA, FactorAnalysis, rows_with_moments
-from emcore.models.grouped_normal import GroupedNormal
-from emcore.models.hmm import HMM
-from emcore.models.merged_multinomial import MergedMultinomial
-from emcore.models.missing_normal import MissingNormal
-from emcore.models.mixture import Mixture
-from emcore.models.negative_binomial import NegativeBinomial
-from emcore.models.random_intercept import RandomIntercept
-from emcore.models.t_regression import TRegression
-from emcore.models.truncated_poisson import ZeroTruncatedPoisson
-from emcore.models.vae import VAE
-from emcore.models.vae_encoder import amortised, gap_split, per_row
-from emcore.models.zero_inflated_poisson import ZeroInflatedPoisson
-from emcore.numerics import DegenerateError
-from emcore.objective import ElboForms, elbo, elbo_forms, gap, kl
-from emcore.optima import multistart
-from emcore.posteriors import CategoricalPosterior
-from emcore.selection import bootstrap_lrt, select
-from emcore.stopping import Run, Status
-from emcore.trace import HalfStep, Trace, steps
-from emcore.trees import add_stats
-from emcore.uncertainty import rate, standard_errors
+from importlib import import_module
+from types import MappingProxyType
+from typing import Any
 
-__all__ = [
-    "HMM",
-    "PPCA",
-    "VAE",
-    "AbstractDiscreteLatent",
-    "Anderson",
-    "Annealing",
-    "Bernoulli",
-    "BinaryFactors",
-    "Binomial",
-    "Categorical",
-    "CategoricalPosterior",
-    "CensoredExponential",
-    "CensoredRegression",
-    "ChainPosterior",
-    "DawidSkene",
-    "DegenerateError",
-    "ElboForms",
-    "Exponential",
-    "FactorAnalysis",
-    "Fit",
-    "FraleyRaftery",
-    "Gaussian",
-    "GroupedNormal",
-    "HalfStep",
-    "LinearRegression",
-    "MergedMultinomial",
-    "MissingNormal",
-    "Mixture",
-    "Model",
-    "NegativeBinomial",
-    "NormalInverseGamma",
-    "NormalInverseWishart",
-    "OverRelaxed",
-    "Poisson",
-    "RandomIntercept",
-    "RegressionPrior",
-    "Run",
-    "Squarem",
-    "Status",
-    "StudentT",
-    "TRegression",
-    "Trace",
-    "ZeroInflatedPoisson",
-    "ZeroTruncatedPoisson",
-    "add_stats",
-    "amortised",
-    "bootstrap_lrt",
-    "bound_slice",
-    "datasets",
-    "elbo",
-    "elbo_forms",
-    "exact",
-    "fit",
-    "fixed",
-    "gap",
-    "gap_split",
-    "genetics",
-    "hard",
-    "incremental",
-    "kl",
-    "mean_field",
-    "multistart",
-    "per_row",
-    "rate",
-    "rows_with_moments",
-    "select",
-    "sparse",
-    "standard_errors",
-    "stationary_point",
-    "steps",
-    "stochastic",
-    "tempered",
-]
+_PUBLIC = MappingProxyType(  # module: the names that users know it by
+    {
+        "datasets": "",
+        "genetics": "",
+        "accelerate": "Anderson OverRelaxed Squarem",
+        "chain": "ChainPosterior",
+        "em": "Fit fit",
+        "esteps": "Annealing exact fixed hard incremental mean_field sparse stochastic tempered",
+        "families.binomial": "Bernoulli Binomial",
+        "families.categorical": "Categorical",
+        "families.exponential": "Exponential",
+        "families.gaussian": "FraleyRaftery Gaussian NormalInverseWishart",
+        "families.poisson": "Poisson",
+        "families.regression": "LinearRegression NormalInverseGamma RegressionPrior",
+        "families.student_t": "StudentT",
+        "landscape": "bound_slice stationary_point",
+        "model": "AbstractDiscreteLatent Model",
+        "models.binary_factors": "BinaryFactors",
+        "models.censored_exponential": "CensoredExponential",
+        "models.censored_regression": "CensoredRegression",
+        "models.dawid_skene": "DawidSkene",
+        "models.factor_analysis": "PPCA FactorAnalysis rows_with_moments",
+        "models.grouped_normal": "GroupedNormal",
+        "models.hmm": "HMM",
+        "models.merged_multinomial": "MergedMultinomial",
+        "models.missing_normal": "MissingNormal",
+        "models.mixture": "Mixture",
+        "models.negative_binomial": "NegativeBinomial",
+        "models.random_intercept": "RandomIntercept",
+        "models.t_regression": "TRegression",
+        "models.truncated_poisson": "ZeroTruncatedPoisson",
+        "models.vae": "VAE",
+        "models.vae_encoder": "amortised gap_split per_row",
+        "models.zero_inflated_poisson": "ZeroInflatedPoisson",
+        "numerics": "DegenerateError",
+        "objective": "ElboForms elbo elbo_forms gap kl",
+        "optima": "multistart",
+        "posteriors": "CategoricalPosterior",
+        "selection": "bootstrap_lrt select",
+        "stopping": "Run Status",
+        "trace": "HalfStep Trace steps",
+        "trees": "add_stats",
+        "uncertainty": "rate standard_errors",
+    }
+)
+_HOMES = MappingProxyType({name: home for home, names in _PUBLIC.items() for name in names.split() or [home]})
+
+__all__ = tuple(sorted(_HOMES))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'emcore' has no attribute {name!r}")
+    home = import_module(f"emcore.{_HOMES[name]}")
+    value = home if name == _HOMES[name] else getattr(home, name)
+    globals()[name] = value  # found here the next time
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

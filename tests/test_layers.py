@@ -196,12 +196,33 @@ def reachable(graph: dict[str, set[str]], start: str) -> set[str]:
     return seen
 
 
-def test_import_is_light():
-    code = f"import sys; import emcore; print(*(m for m in sys.modules if m in {LAZY} or m == 'scipy.special'))"
+def loaded_by(statement: str) -> set[str]:
+    """Every module that a fresh interpreter has loaded after `statement`."""
+    code = f"import sys; {statement}; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded = set(run.stdout.split())
-    assert "scipy.special" in loaded, "the reader is broken: emcore does load scipy.special"
-    assert loaded == {"scipy.special"}, f"`import emcore` loads {sorted(loaded & LAZY)}: import them in functions"
+    return set(run.stdout.split())
+
+
+def test_import_is_light():
+    assert not top_level(loaded_by("import emcore")) & {"numpy", "scipy"}, "`import emcore` should load nothing yet"
+    every_name = loaded_by("from emcore import *")
+    assert {"emcore.em", "scipy.special"} <= every_name, "the reader is broken: these names need scipy.special"
+    assert not every_name & LAZY, f"some public name loads {sorted(every_name & LAZY)}: import them in functions"
+
+
+def test_the_stub_knows_the_names_that_the_package_has():
+    stub = ast.parse((ROOT / "emcore" / "__init__.pyi").read_text("utf-8"))
+    said = {
+        alias.name: f"{node.module}.{alias.name}" if node.module == "emcore" else node.module
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    package = importlib.import_module("emcore")
+    assert said == {name: f"emcore.{home}" for name, home in package._HOMES.items()}
+    assert all(getattr(package, name) is not None for name in package.__all__)
+    with pytest.raises(AttributeError, match="has no attribute 'gaussian_mixture'"):
+        _ = package.gaussian_mixture
 
 
 def test_the_package_knows_no_notebook():
