@@ -214,12 +214,12 @@ def _starts(problem: Problem, init: Any, restarts: int | None, seed: int) -> Ite
             raise ValueError(f"restarts={restarts} makes no sense from explicit {kind}: every run would be the same")
         yield start_params(problem, init, np.random.default_rng(seed))
         return
-    seen: list[np.ndarray] = []
+    seen: set[bytes] = set()
     for stream in np.random.default_rng(seed).spawn(_DEFAULT_RESTARTS if restarts is None else restarts):
         params = start_params(problem, init, stream)
-        vector = to_vector(params)
-        if not any(np.array_equal(vector, other) for other in seen):  # some named starts draw nothing
-            seen.append(vector)
+        drawn = to_vector(params).tobytes()
+        if drawn not in seen:  # some named starts draw nothing
+            seen.add(drawn)
             yield params
 
 
