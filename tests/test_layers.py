@@ -33,7 +33,10 @@ MAY_KNOW = {
     "posteriors": BASE | {"divergence", "chain"},
     "model": PROTOCOL,
     "families": PROTOCOL,
-    "models": PROTOCOL | {"families", "chain", "initialise"},  # a model asks for starting values by a method's name
+    "kernels": PROTOCOL | {"families"},  # a mixture's E-step and statistics in one pass over the rows
+    "models": PROTOCOL
+    | {"families", "kernels", "chain"}
+    | {"initialise"},  # a model asks for starting values by a method's name
     "genetics": PROTOCOL | {"models"},  # ready-made models
     **dict.fromkeys(ALGORITHMS, PROTOCOL | ALGORITHMS),  # never a model or family: the protocol is all they see
     "datasets": BASE,

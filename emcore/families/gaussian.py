@@ -96,6 +96,11 @@ class GaussianFamily(CompletesCells):
         return not self.separable and has_holes(x)
 
     @property
+    def shared_fields(self) -> tuple[str, ...]:
+        """Fields of params and statistics that all components share."""
+        return ("covariances", "scatter") if isinstance(self.shape, Tied) else ()
+
+    @property
     def _name(self) -> str:
         return f'Gaussian("{type(self.shape).__name__.lower()}")'
 

@@ -46,6 +46,13 @@ class WeightedRows(NamedTuple):
         return WeightedRows(*(np.concatenate(pair) for pair in zip(self, other)))
 
 
+class PrecisionWeightedRows(NamedTuple):
+    """The same at given params, where moments are enough: additive, however many the rows."""
+
+    counts: np.ndarray  # (k,) Σ responsibility
+    cross: CrossProducts  # of rows weighted by responsibility · E u
+
+
 @dataclass(frozen=True)
 class StudentT:
     """Multivariate t components with `df` > 0 degrees of freedom, the same and fixed for all.
@@ -105,18 +112,21 @@ class StudentT:
         """The rows with their responsibilities."""
         return WeightedRows(x, responsibilities)
 
-    def mle(self, stats: WeightedRows, params: Any) -> StudentTParams:
+    def condense(self, stats: WeightedRows, params: Any) -> PrecisionWeightedRows:
+        """What an M-step at `params` needs of the rows."""
+        x, weights = stats
+        return PrecisionWeightedRows(weights.sum(axis=0), self._weighted_moments(x, weights, params))
+
+    def mle(self, stats: WeightedRows | PrecisionWeightedRows, params: Any) -> StudentTParams:
         """One step up from `params`, or from Gaussian estimates where there are none.
 
         DegenerateError where a component has emptied or collapsed.
         """
         prior = self._scaled_prior()
-        x, weights = stats
-        rows = weights.sum(axis=0)
+        rows, cross = self.condense(stats, params) if isinstance(stats, WeightedRows) else stats
         empty = ~(rows > 0)
         if empty.any():
             raise emptied(int(np.flatnonzero(empty)[0]))
-        cross = self._weighted_moments(x, weights, params)
         spread = cross.pooled_variances()
         if prior is not None:
             cross = cross.merge(_pseudo_rows(prior, len(rows)))

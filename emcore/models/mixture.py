@@ -7,9 +7,9 @@ prior          ~  c pseudo-rows in every component:  c Σ log weights, Dirichlet
 Reference: Dempster, Laird & Rubin (1977), J. R. Statist. Soc. B 39, section 4.3; McLachlan & Peel (2000).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 from scipy.special import xlogy
@@ -26,6 +26,8 @@ from emcore.families.missing import (
     prior_of_cells,
 )
 from emcore.initialise import soften, starting_responsibilities
+from emcore.kernels.base import Kernel, MixtureStats, pile_up, take_apart
+from emcore.kernels.plain import PlainKernel
 from emcore.model import AbstractDiscreteLatent
 from emcore.numerics import DegenerateError, emptied, expectation_rows, log_or_minus_inf, normalize_log_rows
 from emcore.parameters import Constraint, Fixed, Simplex
@@ -33,13 +35,6 @@ from emcore.posteriors import CategoricalPosterior
 from emcore.trees import joined
 
 _EMPTY = 1e-10  # share of the rows under which a component holds nothing
-
-
-class MixtureStats(NamedTuple):
-    """Expected rows of each component, and what the family keeps."""
-
-    counts: np.ndarray  # (k,)
-    family: Any
 
 
 @dataclass(frozen=True)
@@ -158,13 +153,51 @@ class Mixture(AbstractDiscreteLatent):
 
     def m_step(self, stats: MixtureStats, params: Any) -> Any:
         """weights = (counts + c) / (n + k·c), and the family's estimates."""
-        counts = stats.counts + self.weight_prior
-        if not counts.sum() > 0:
+        return self.make_params(self._weights(stats.counts), self.family.mle(stats.family, params))
+
+    def _weights(self, counts: np.ndarray) -> np.ndarray:
+        """The weights (k,) from expected counts."""
+        counts = counts + self.weight_prior
+        rows = counts.sum()
+        if not rows > 0:
             raise DegenerateError("no rows are left: every responsibility or weight is zero")
-        if self.fixed_weights is None and counts.min() < _EMPTY * counts.sum():
+        if self.fixed_weights is not None:
+            return np.asarray(self.fixed_weights)
+        if counts.min() < _EMPTY * rows:
             raise emptied(int(counts.argmin()))
-        weights = counts / counts.sum() if self.fixed_weights is None else np.asarray(self.fixed_weights)
-        return self.make_params(weights, self.family.mle(stats.family, params))
+        return counts / rows
+
+    def kernel(self, x: np.ndarray, weight: np.ndarray | None = None, *, dtype: Any = np.float64) -> Kernel:
+        """The rows (checked; the model resolved) laid out for passes that serve one start, or many piled up."""
+        singly = bool(self.shared_fields) or self._completing(x) is not None
+        return PlainKernel(self, x, weight, singly=singly)
+
+    @property
+    def shared_fields(self) -> Collection[str]:
+        """Fields of params and statistics that all components share: a pile stacks them, (n_starts, ...)."""
+        return getattr(self.family, "shared_fields", ())
+
+    def pile(self, starts: Sequence[Any]) -> Any:
+        """The params of many starts as those of one mixture of all their components (see `kernels.base`)."""
+        return pile_up(starts, self.shared_fields)
+
+    def unpile(self, pile: Any, n_starts: int) -> list[Any]:
+        """The params of each start in a pile."""
+        return take_apart(pile, n_starts, self.shared_fields)
+
+    def m_step_pile(self, stats: MixtureStats, pile: Any, n_starts: int) -> Any:
+        """`m_step` for every start of a pile; DegenerateError where any of them has collapsed or emptied."""
+        if n_starts == 1 and not self.shared_fields:
+            return self.m_step(stats, pile)
+        if self.shared_fields:
+            parts = take_apart(stats, n_starts, self.shared_fields)
+            return self.pile([self.m_step(*pair) for pair in zip(parts, self.unpile(pile, n_starts))])
+        weights = np.concatenate([self._weights(counts) for counts in stats.counts.reshape(n_starts, -1)])
+        return self.make_params(weights, self.family.mle(stats.family, pile))
+
+    def log_priors(self, pile: Any, n_starts: int) -> np.ndarray:
+        """`log_prior` (n_starts,) of every start of a pile."""
+        return np.array([self.log_prior(start) for start in self.unpile(pile, n_starts)])
 
     def log_prior(self, params: Any) -> float:
         """c Σ log weights + the family's log prior."""
