@@ -5,7 +5,7 @@ data, no parameters and no state. Rows n, components k, features d; θ is `param
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -14,6 +14,8 @@ from emcore.data import as_matrix
 from emcore.numerics import expectation_rows, log_sum_exp_rows, normalize_log_rows
 from emcore.parameters import Constraint, by_name
 from emcore.posteriors import CategoricalPosterior
+
+Survey = tuple[Any, np.ndarray, Callable[[Any], np.ndarray]]
 
 
 class Posterior(Protocol):
@@ -140,9 +142,14 @@ class AbstractDiscreteLatent(ABC):
 
     def infer(self, params: Any, x: Any) -> tuple[CategoricalPosterior, np.ndarray]:
         """The posterior p(z | x_i) and log p(x_i) (n,), from one evaluation of `log_joint`."""
+        return self.survey(params, x)[:2]
+
+    def survey(self, params: Any, x: Any) -> Survey:
+        """The posterior, log p(x_i) (n,), and q -> E_q log p(x_i, z) (n,), from one evaluation of `log_joint`."""
         log_joint = self.log_joint(params, self.check(x))
         probs, log_likelihood = normalize_log_rows(log_joint)
-        return CategoricalPosterior(probs, log_joint - log_likelihood[:, None]), log_likelihood
+        posterior = CategoricalPosterior(probs, log_joint - log_likelihood[:, None])
+        return posterior, log_likelihood, lambda q: expectation_rows(q.probs, log_joint)
 
     def log_likelihood(self, params: Any, x: Any) -> np.ndarray:
         """log p(x_i; θ) = log Σ_k p(x_i, z = k; θ) (n,)."""

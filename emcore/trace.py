@@ -14,6 +14,7 @@ import numpy as np
 from emcore.data import check_weight, refuse_empty_columns
 from emcore.esteps import EStep, e_step_at, exact
 from emcore.initialise import as_responsibilities, is_params
+from emcore.model import Survey
 from emcore.numerics import DegenerateError, total
 from emcore.trees import map_leaves
 
@@ -57,7 +58,7 @@ class HalfStep(NamedTuple):
         return self.elbo + self.log_prior
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # one run is no other, and what is drawn of it can be remembered by it
 class Trace:
     """The half-steps of one run, with the model and data that made them. Index it like a sequence."""
 
@@ -149,25 +150,25 @@ def half_steps(problem: Problem, params: Any, e_step: EStep = exact) -> Iterator
     """`steps` on a problem already posed."""
     model, x, weight = problem
     q: Any = None
-    posterior, log_likelihood = model.infer(params, x)
+    seen = survey(model, params, x)
     for iteration in count(1):
-        q = posterior if e_step is exact else e_step_at(e_step, iteration)(model, params, x, q)
-        yield _record(problem, iteration, "E", params, q, posterior, log_likelihood)
+        q = seen[0] if e_step is exact else e_step_at(e_step, iteration)(model, params, x, q)
+        yield _record(problem, iteration, "E", params, q, seen)
         params = model.m_step(model.suff_stats(x, q, weight), params)
-        posterior, log_likelihood = model.infer(params, x)
-        yield _record(problem, iteration, "M", params, q, posterior, log_likelihood)
+        seen = survey(model, params, x)
+        yield _record(problem, iteration, "M", params, q, seen)
 
 
-def _record(
-    problem: Problem,
-    iteration: int,
-    kind: str,
-    params: Any,
-    q: Any,
-    posterior: Any,
-    log_likelihood: np.ndarray,
-) -> HalfStep:
-    model, x, weight = problem
+def survey(model: Any, params: Any, x: Any) -> Survey:
+    """The posterior, log p(x_i) (n,) and q -> E_q log p(x_i, z) (n,), from one evaluation of densities if possible."""
+    if hasattr(model, "survey"):
+        return model.survey(params, x)
+    return *model.infer(params, x), lambda q: model.expected_log_joint(params, x, q)
+
+
+def _record(problem: Problem, iteration: int, kind: str, params: Any, q: Any, seen: Survey) -> HalfStep:
+    model, _, weight = problem
+    posterior, log_likelihood, expected_log_joint = seen
     gap_rows = q.kl(posterior)
     return HalfStep(
         iteration=iteration,
@@ -176,7 +177,7 @@ def _record(
         q=q,
         log_likelihood=total(log_likelihood, weight),
         log_prior=model.log_prior(params),
-        expected_log_joint=total(model.expected_log_joint(params, x, q), weight),
+        expected_log_joint=total(expected_log_joint(q), weight),
         entropy=total(q.entropy(), weight),
         kl=total(gap_rows, weight),
         kl_rows=gap_rows,

@@ -17,7 +17,7 @@ from emcore.charts.packed import (
     points_table,
 )
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, Scene, scene_of
 from emcore.charts.theme import BLACK
 from emcore.families.gaussian import GaussianFamily
 from emcore.tables import ellipses
@@ -44,7 +44,7 @@ def density(
     columns, of Gaussian components (their marginal, where x has more columns) or of any mixture of two columns of
     real numbers: darker is denser, on one scale.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     columns = tuple(columns) if scene.n_columns != 1 else (0,)
     titles = check_columns(scene, columns, names, min(scene.n_columns, 2))
     if scene.n_columns == 1:

@@ -9,7 +9,7 @@ from emcore.charts.heading import heading
 from emcore.charts.marks import plane, row_tips
 from emcore.charts.packed import Domain, check_columns, gaps_table, plane_domain, points_table, top_gaps_table
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, Scene, scene_of
 from emcore.charts.theme import BLACK, GAP, GREY, LABEL_SIZE
 from emcore.tables import gap_rows as rows_of_gap
 from emcore.trace import Trace
@@ -29,7 +29,7 @@ def gap_bars(
     entropy bar ends at the ELBO. "Off by" is |log p(x) - ELBO - KL|, of three numbers computed apart: rounding
     alone. With a prior a third line of numbers is the objective.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     panel = bars_panel(scene, width, height)
     spec = panel.spec | {"layer": heading(scene, width) + panel.spec["layer"]} | titled("log p(x) = ELBO + KL")
     first, last = trace[0], trace[-1]
@@ -129,7 +129,7 @@ def gap_points(
     Areas are relative to the largest row of the half-step, so that the pattern shows however small the gap; the
     heading gives total and largest in nats. ValueError where q is not one per row of x, or x has one column.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     if scene.n_columns < 2 or len(trace[0].kl_rows) != scene.n_rows:
         raise ValueError("x has no plane, or the gap is not one number per row of x (one per sequence): use gap_rows")
     titles = check_columns(scene, columns, names, 2)
@@ -189,7 +189,7 @@ def gap_rows(
     half_step: int = 0,
 ) -> Picture:
     """The `most` rows with the largest KL_i at each half-step, as shares of the gap; for any model and any x."""
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     unit = "row" if len(trace[0].kl_rows) == scene.n_rows else "sequence"
     steps = [
         now(),

@@ -32,6 +32,8 @@ import traitlets
 import vl_convert
 from altair.utils import sanitize_narwhals_dataframe
 
+from emcore.charts.picture import Picture
+
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("helpers.js", "tables.js", "picture.js", "controls.js", "handles.js", "widget.js")
 _MARK = "__emcore_table__"
@@ -63,9 +65,15 @@ def live_spec(chart: alt.TopLevelMixin | Mapping[str, Any]) -> LiveSpec:
     `{"length": n, "columns": {name: packed}}`, see `pack`. Values that are not finite become null.
     """
     frames: dict[int, tuple[str, Any]] = {}
-    spec = dict(chart) if isinstance(chart, Mapping) else _without_frames(chart, frames).to_dict()
-    datasets = spec.pop("datasets", {})
-    spec = deepcopy(spec)
+    datasets: Mapping[str, Sequence[Any]]
+    if isinstance(chart, Picture):
+        spec, datasets = chart.shell(), chart.tables
+    elif isinstance(chart, Mapping):  # somebody's own
+        spec = deepcopy({key: value for key, value in chart.items() if key != "datasets"})
+        datasets = chart.get("datasets", {})
+    else:
+        spec = _without_frames(chart, frames).to_dict()
+        datasets = spec.pop("datasets", {})
     tables = {name: _pack_frame(frame) for name, frame in frames.values()}
     named: dict[str, str] = {}
     for name, rows in datasets.items():
@@ -154,12 +162,17 @@ def _take_controls(spec: dict[str, Any]) -> list[dict[str, Any]]:
 def pack(values: Sequence[Any] | np.ndarray) -> dict[str, Any]:
     """One column, small and exact: `{"kind": "f8" | "f4" | "i4" | "i2" | "i1", "values": bytes}`.
 
-    Little-endian, in the shortest type that holds every number; repeated strings become codes into `levels`
-    (-1 is null); anything else is JSON text, `{"kind": "json", "values": "[...]"}`, which the messenger need not walk.
+    Little-endian, in the shortest type that holds every number; arrays of one length in every row follow one another,
+    `width` numbers each; repeated strings become codes into `levels` (-1 is null); anything else is JSON text,
+    `{"kind": "json", "values": "[...]"}`, which the messenger need not walk.
     """
     if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
         return _pack_numbers(values)
     items = list(values)
+    if items and isinstance(items[0], np.ndarray):
+        if len({item.shape for item in items}) == 1 and items[0].size:
+            return _pack_numbers(np.concatenate(items)) | {"width": items[0].size}
+        items = [item.tolist() for item in items]
     if items and all(type(item) is int and abs(item) < 2**53 for item in items):
         return _pack_numbers(np.array(items))
     if items and all(item is None or isinstance(item, str) for item in items):
@@ -262,7 +275,7 @@ class LiveChart(anywidget.AnyWidget):
         """Show another chart; returns the names of what had to be sent (the tables as `table:name`)."""
         new, old = live_spec(chart), self._live
         sent = [f"table:{name}" for name, table in new.tables.items() if table != old.tables.get(name)]
-        if json.dumps(new.shell) != json.dumps(old.shell):
+        if new.shell != old.shell:
             sent.append("shell")
         if new.controls != old.controls:
             sent.append("controls")

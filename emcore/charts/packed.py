@@ -2,6 +2,7 @@
 
 `colours` holds six hexadecimal digits per row of x, `q` thousandths per row and component, `gaps` thousandths of the
 half-step's largest KL_i, `components` one row per half-step and component. Places within them count the rows shown.
+Long lists of whole numbers stay arrays until somebody asks for JSON: a live chart sends their bytes.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from emcore.charts.theme import colour, dash, shape
 from emcore.families.binomial import Binomial
 from emcore.families.exponential import Exponential
 from emcore.families.poisson import Poisson
-from emcore.tables import ellipses, gap_rows, responsibilities
+from emcore.tables import ellipses, gap_rows
 from emcore.trace import Trace
 
 Domain = tuple[tuple[float, float], tuple[float, float]]
@@ -43,24 +44,24 @@ def points_table(scene: Scene, columns: Sequence[int]) -> list[Json]:
 
 def shown_responsibilities(scene: Scene) -> np.ndarray:
     """(h, r, k) at the half-steps and rows shown."""
-    return responsibilities(scene.trace, scene.shown)[:, scene.rows]
+    return scene.responsibilities[:, scene.rows]
 
 
 def colours_table(probs: np.ndarray) -> list[Json]:
     """Per half-step: every row's colour, its components' colours mixed by q (h, r, k), and its likeliest component."""
     palette = np.array([list(bytes.fromhex(colour(c)[1:])) for c in range(probs.shape[2])], dtype=float)  # (k, 3)
     mixed = np.floor(probs @ palette + 0.5).clip(0, 255).astype(np.uint8)
-    likeliest = probs.argmax(axis=2)
+    likeliest = probs.argmax(axis=2).astype(np.int16)
     return [
-        {"half_step": place, "colours": mixed[place].tobytes().hex(), "likeliest": likeliest[place].tolist()}
+        {"half_step": place, "colours": mixed[place].tobytes().hex(), "likeliest": likeliest[place]}
         for place in range(len(probs))
     ]
 
 
 def q_table(probs: np.ndarray) -> list[Json]:
     """Per half-step: k, and q in thousandths, all components of the first row shown, then of the next."""
-    thousandths = np.floor(1000.0 * probs + 0.5).astype(int).reshape(len(probs), -1)
-    return [{"half_step": place, "k": probs.shape[2], "q": values} for place, values in enumerate(thousandths.tolist())]
+    thousandths = np.floor(1000.0 * probs + 0.5).astype(np.int16).reshape(len(probs), -1)
+    return [{"half_step": place, "k": probs.shape[2], "q": values} for place, values in enumerate(thousandths)]
 
 
 def gaps_table(scene: Scene) -> list[Json]:
@@ -69,7 +70,7 @@ def gaps_table(scene: Scene) -> list[Json]:
     rows = scene.rows if every.shape[1] == scene.n_rows else np.arange(every.shape[1])
     largest = every.max(axis=1)
     safe = np.where(largest > 0, largest, 1.0)
-    shares = np.floor(1000.0 * every[:, rows] / safe[:, None] + 0.5).astype(int).tolist()
+    shares = np.floor(1000.0 * every[:, rows] / safe[:, None] + 0.5).astype(np.int16)
     totals = every.sum(axis=1).tolist()
     return [
         {"half_step": place, "total": totals[place], "largest": float(largest[place]), "shares": shares[place]}
@@ -149,7 +150,7 @@ def _lengths(axes: np.ndarray) -> Json:
 
 def _soft_counts(scene: Scene) -> np.ndarray:
     """Σ_i weight_i q_ik (h, k) over all rows."""
-    probs = responsibilities(scene.trace, scene.shown)
+    probs = scene.responsibilities
     return probs.sum(axis=1) if scene.weight is None else np.einsum("n,hnk->hk", scene.weight, probs)
 
 

@@ -17,7 +17,7 @@ from emcore.charts.packed import (
     shown_responsibilities,
 )
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, Scene, scene_of
 from emcore.trace import Trace
 
 
@@ -43,7 +43,7 @@ def responsibilities(
     follow from the data alone. `width` in pixels or "container"; at most `frames` half-steps are shown; `half_step` is
     where the scrubber starts (negative: from the end). ValueError where q is no table with a row for each row of x.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     panel = scatter_panel(scene, columns, names, domain, width, height)
     spec = (
         panel.spec

@@ -7,7 +7,7 @@ marks look up the present row. That is a tenth of the size of one record per poi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from emcore.charts.grammar import Json
 from emcore.charts.picture import Picture
-from emcore.tables import NUMBERS, halves_columns, kept_halves, kept_rows
+from emcore.tables import NUMBERS, halves_columns, kept_halves, kept_rows, responsibilities
 from emcore.trace import Trace
 
 _CELLS = 800_000  # characters that may be spent on what moves with every row and half-step
@@ -65,6 +65,11 @@ class Scene:
     def has_responsibilities(self) -> bool:
         """True where q is a table of probabilities."""
         return np.ndim(getattr(self.trace[0].q, "probs", ())) == 2
+
+    @cached_property
+    def responsibilities(self) -> np.ndarray:
+        """Of all rows at the half-steps shown (h, n, k)."""
+        return responsibilities(self.trace, self.shown)
 
     @property
     def n_rows(self) -> int:
@@ -166,6 +171,12 @@ class Scene:
         """The panel as a chart with its scrubber, other parameters, and a sentence for screen readers."""
         top = {"params": [self.scrubber(half_step), *params], "description": description}
         return Picture(top | panel.spec, panel.datasets | {"halves": self.table})
+
+
+@lru_cache(maxsize=64)
+def scene_of(trace: Trace, frames: int) -> Scene:
+    """The scene of a run: the charts of one page, and of everyone who looks at the same run, share its tables."""
+    return Scene(trace, frames)
 
 
 def plain(value: float) -> float | None:

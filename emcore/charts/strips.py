@@ -6,7 +6,7 @@ from emcore.charts.grammar import Json, as_given, as_text, calculate, layer, loo
 from emcore.charts.heading import heading
 from emcore.charts.packed import counts_table, q_table, shown_responsibilities
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, Scene, scene_of
 from emcore.charts.theme import COMPONENT_COLOURS, GREY, LABEL_SIZE
 from emcore.trace import Trace
 
@@ -16,7 +16,7 @@ def strip(trace: Trace, *, width: int | str = 640, height: int = 200, frames: in
 
     Rows of x keep one order at all half-steps: by their likeliest component at the end, the surest first.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     panel = strip_panel(scene, width, height)
     spec = (
         panel.spec

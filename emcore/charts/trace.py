@@ -5,7 +5,7 @@ from typing import Literal
 from emcore.charts.grammar import Json, kind_channel, layer, now, powers_of_ten, quantitative, so_far, titled
 from emcore.charts.heading import heading, key
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, Scene, scene_of
 from emcore.charts.theme import BLACK, GAP, GREY
 from emcore.trace import Trace
 
@@ -35,7 +35,7 @@ def staircase(
     leaves it out, and log p(x) may then be seen to fall.
     `width` in pixels or "container"; at most `frames` half-steps are shown; `half_step` is where the scrubber starts.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     panel = staircase_panel(scene, scale, future, width, height, with_prior)
     spec = panel.spec | {"layer": heading(scene, width) + key("height", 37) + panel.spec["layer"]}
     gaps = scene.halves["kl"]
@@ -121,7 +121,7 @@ def kl_curve(
     After an exact E-step the gap is 0, which a log axis cannot show: such half-steps, and gaps under 1e-25 nats,
     are left out.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     panel = kl_panel(scene, width, height)
     spec = (
         panel.spec

@@ -9,7 +9,7 @@ from emcore.charts.packed import Domain
 from emcore.charts.path import path_panel
 from emcore.charts.picture import Picture
 from emcore.charts.scatter import scatter_panel
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, Scene, scene_of
 from emcore.charts.strips import strip_panel
 from emcore.charts.trace import Scale, staircase_panel, zoom_box
 from emcore.trace import Trace
@@ -39,7 +39,7 @@ def view(
     place of the scatter, and there is no strip. `width` and `height` are those of the whole, in pixels, without the
     scrubber. Other arguments as in `responsibilities` and `staircase`.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     left, right = int(0.44 * (width - _SIDE)), int(0.56 * (width - _SIDE))
     room = height - _ABOVE
     discrete = scene.has_responsibilities

@@ -149,6 +149,7 @@ def rows_csv(lesson: Lesson, settings: MixtureSettings) -> str:
     return table(settings.dataset, settings.columns).with_columns(columns).write_csv()
 
 
+@lru_cache(maxsize=64)
 def table(dataset: str, columns: tuple[str, ...]) -> Any:
     """The complete rows of some columns of a data set, as a polars frame; ValueError where a column comes twice."""
     if len(set(columns)) < len(columns):
@@ -166,7 +167,8 @@ def seeded_means(settings: MixtureSettings) -> tuple[tuple[float, float], ...]:
     """Where the settings' start puts the means: the places of the handles before anyone moves them; () if it cannot."""
     method = "k-means++" if settings.init == BY_HAND else settings.init
     try:
-        params = _start(_posed(settings), replace(settings, init=method))
+        problem = _posed(settings.dataset, settings.columns, _model(settings))
+        params = _start(problem, replace(settings, init=method))
     except ValueError:
         return ()
     return tuple((float(a), float(b)) for a, b in params.means)
@@ -176,7 +178,7 @@ def seeded_means(settings: MixtureSettings) -> tuple[tuple[float, float], ...]:
 def mixture_lesson(settings: MixtureSettings) -> Lesson:
     """Run EM on the settings, half-steps recorded; bad settings come back as a sentence in `trouble`."""
     try:
-        problem = _posed(settings)
+        problem = _posed(settings.dataset, settings.columns, _model(settings))
         return Lesson(
             fit(
                 problem.model,
@@ -192,10 +194,14 @@ def mixture_lesson(settings: MixtureSettings) -> Lesson:
         return Lesson(None, str(error))
 
 
-def _posed(settings: MixtureSettings) -> Problem:
+def _model(settings: MixtureSettings) -> Mixture:
     prior = FraleyRaftery(settings.prior_strength) if settings.prior_strength > 0 else None
-    model = Mixture(Gaussian(settings.covariance, prior=prior), settings.n_components)
-    return pose(model, table(settings.dataset, settings.columns))
+    return Mixture(Gaussian(settings.covariance, prior=prior), settings.n_components)
+
+
+@lru_cache(maxsize=256)
+def _posed(dataset: str, columns: tuple[str, str], model: Mixture) -> Problem:
+    return pose(model, table(dataset, columns))
 
 
 def _start(problem: Problem, settings: MixtureSettings) -> Any:
