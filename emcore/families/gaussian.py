@@ -96,9 +96,9 @@ class GaussianFamily(CompletesCells):
         return not self.separable and has_holes(x)
 
     @property
-    def shared_fields(self) -> tuple[str, ...]:
-        """Fields of params and statistics that all components share."""
-        return ("covariances", "scatter") if isinstance(self.shape, Tied) else ()
+    def shared_fields(self) -> dict[str, int]:
+        """Fields of params and statistics that all components share, and how many axes they have."""
+        return {"covariances": 2, "scatter": 2} if isinstance(self.shape, Tied) else {}
 
     @property
     def _name(self) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from emcore.kernels.base import MixtureStats, pile_up, take_apart
+from emcore.kernels.base import MixtureStats, is_pile, pile_up, take_apart
 from emcore.numerics import normalize_log_rows, row_blocks, total
 from emcore.posteriors import CategoricalPosterior
 from emcore.trees import add_stats
@@ -27,13 +27,14 @@ class PlainKernel:
 
     def evaluate(self, params: Any, n_starts: int = 1) -> tuple[MixtureStats, np.ndarray]:
         """See `Kernel.evaluate`."""
-        if not self._singly:
+        if not self._singly or not is_pile(params, self._shared):
             return self._evaluate(params, n_starts)
         parts = [self._evaluate(start, 1) for start in take_apart(params, n_starts, self._shared)]
         return pile_up([stats for stats, _ in parts], self._shared), np.concatenate([value for _, value in parts])
 
     def _evaluate(self, params: Any, n_starts: int) -> tuple[MixtureStats, np.ndarray]:
-        stats, log_likelihood = None, np.zeros(n_starts)
+        stats: Any = None
+        log_likelihood = np.zeros(n_starts)
         for block in row_blocks(len(self._x), self._block_rows(n_starts)):
             more, value = self._block(params, n_starts, block)
             stats = more if stats is None else add_stats(stats, more)
@@ -69,5 +70,5 @@ class PlainKernel:
 
     def _refuse_impossible_row(self, params: Any, n_starts: int) -> None:
         """The same error again, with the row's number in all of x."""
-        for start in take_apart(params, n_starts, self._shared):
+        for start in take_apart(params, n_starts, self._shared) if n_starts > 1 else [params]:
             self._model.infer(start, self._x)

@@ -7,7 +7,7 @@ prior          ~  c pseudo-rows in every component:  c Σ log weights, Dirichlet
 Reference: Dempster, Laird & Rubin (1977), J. R. Statist. Soc. B 39, section 4.3; McLachlan & Peel (2000).
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -27,8 +27,9 @@ from emcore.families.missing import (
 )
 from emcore.initialise import soften, starting_responsibilities
 from emcore.kernels.base import Kernel, MixtureStats, pile_up, take_apart
+from emcore.kernels.choice import kernel_for
 from emcore.kernels.plain import PlainKernel
-from emcore.model import AbstractDiscreteLatent
+from emcore.model import AbstractDiscreteLatent, Survey
 from emcore.numerics import DegenerateError, emptied, expectation_rows, log_or_minus_inf, normalize_log_rows
 from emcore.parameters import Constraint, Fixed, Simplex
 from emcore.posteriors import CategoricalPosterior
@@ -96,18 +97,20 @@ class Mixture(AbstractDiscreteLatent):
         """log weights_k + log p(x_i | θ_k) (n, k)."""
         return log_or_minus_inf(params.weights) + self.family.log_prob(params, self.check(x))
 
-    def infer(self, params: Any, x: Any) -> tuple[Any, np.ndarray]:
-        """The posterior p(z, x_miss | x_i) and log p(x_i) (n,), from one evaluation of the densities."""
+    def survey(self, params: Any, x: Any) -> Survey:
+        """The posterior p(z, x_miss | x_i), log p(x_i) (n,) and q -> E_q log p(x_i, z, x_miss) (n,).
+
+        From one evaluation of the densities.
+        """
         x = self.check(x)
         family = self._completing(x)
         if family is None:
-            log_prob, cells = self.family.log_prob(params, x), None
-        else:
-            by_component, cells = condition(*family.moments(params), x)
-            log_prob = by_component.T
-        log_joint = log_or_minus_inf(params.weights) + log_prob
+            return super().survey(params, x)
+        by_component, cells = condition(*family.moments(params), x)
+        log_joint = log_or_minus_inf(params.weights) + by_component.T
         probs, log_likelihood = normalize_log_rows(log_joint)
-        return _posterior(probs, log_joint - log_likelihood[:, None], cells), log_likelihood
+        posterior = LabelsAndCells(probs, log_joint - log_likelihood[:, None], cells)
+        return posterior, log_likelihood, lambda q: self.expected_log_joint(params, x, q)
 
     def expected_log_joint(self, params: Any, x: Any, q: Any) -> np.ndarray:
         """E_q log p(x_i, z, x_miss; θ) (n,); a q of 0 wipes out log 0."""
@@ -169,13 +172,13 @@ class Mixture(AbstractDiscreteLatent):
 
     def kernel(self, x: np.ndarray, weight: np.ndarray | None = None, *, dtype: Any = np.float64) -> Kernel:
         """The rows (checked; the model resolved) laid out for passes that serve one start, or many piled up."""
-        singly = bool(self.shared_fields) or self._completing(x) is not None
-        return PlainKernel(self, x, weight, singly=singly)
+        plain = PlainKernel(self, x, weight, singly=bool(self.shared_fields) or self._completing(x) is not None)
+        return kernel_for(self.family, x, weight, plain, dtype)
 
     @property
-    def shared_fields(self) -> Collection[str]:
-        """Fields of params and statistics that all components share: a pile stacks them, (n_starts, ...)."""
-        return getattr(self.family, "shared_fields", ())
+    def shared_fields(self) -> Mapping[str, int]:
+        """Fields of params and statistics that all components share, and their axes: a pile stacks them."""
+        return getattr(self.family, "shared_fields", {})
 
     def pile(self, starts: Sequence[Any]) -> Any:
         """The params of many starts as those of one mixture of all their components (see `kernels.base`)."""

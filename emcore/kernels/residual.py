@@ -1,0 +1,63 @@
+"""Passes over Gaussian rows by whitened residuals: they keep their digits however narrow a component is.
+
+r_ic = B_c (y_i - m_c) with B_c the inverse Cholesky factor of C_c: one matrix product gives the residuals of all
+components. log N = -½ (|r|² + log|C| + d log 2π), and the moments are taken about m_c in the coordinates of r.
+"""
+
+import numpy as np
+
+from emcore.kernels.frame import Components
+from emcore.kernels.linear import even_blocks
+from emcore.kernels.softmax import Softmax
+from emcore.numerics import LOG_2PI, cholesky, log_det_from_cholesky
+
+_WORK = 50_000
+
+
+class ResidualRows:
+    """Rows y (1 + d, n) whose first entry is 1, in single or double precision; sums are kept in double."""
+
+    def __init__(self, y: np.ndarray, weight: np.ndarray | None) -> None:
+        self._y = y
+        self._weight = None if weight is None else weight.astype(y.dtype)
+
+    def sweep(self, components: Components, n_starts: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Counts (k,), means (k, d) and scatter (k, d, d) in the frame, and Σ_i weight_i log p(y_i) (n_starts,)."""
+        log_weights, means, covariances = components  # covariances (k, d, d)
+        k, d = means.shape
+        factors = cholesky(covariances)
+        whiten = np.zeros((k, 1 + d, 1 + d))  # the 1 stays: its square counts rows
+        whiten[:, 0, 0] = 1.0
+        whiten[:, 1:, 1:] = np.linalg.inv(factors)
+        whiten[:, 1:, 0] = -(whiten[:, 1:, 1:] @ means[:, :, None])[:, :, 0]
+        constants = log_weights - 0.5 * (log_det_from_cholesky(factors) + d * LOG_2PI - 1.0)
+        sums, value = self._blocks(whiten, constants, n_starts)
+        counts, first = sums[:, 0, 0], sums[:, 1:, 0]
+        shift = first / np.where(counts > 0, counts, 1.0)[:, None]
+        scatter = sums[:, 1:, 1:] - first[:, :, None] * shift[:, None, :]
+        turned = factors @ scatter @ np.swapaxes(factors, 1, 2)
+        return counts, means + (factors @ shift[:, :, None])[:, :, 0], turned, value
+
+    def _blocks(self, whiten: np.ndarray, constants: np.ndarray, n_starts: int) -> tuple[np.ndarray, np.ndarray]:
+        """Σ_i q_ic r̃ r̃ᵀ (k, 1 + d, 1 + d) for r̃ = (1, r), and the log-likelihoods."""
+        k, p = whiten.shape[:2]
+        dtype = self._y.dtype
+        stacked, offsets = whiten.reshape(k * p, p).astype(dtype), constants.astype(dtype)[:, None]
+        blocks = even_blocks(self._y.shape[1], _WORK // (k * (2 * p + 1)))
+        most = blocks[0].stop
+        first, second = np.empty((2, k * p * most), dtype)
+        joint, softmax = np.empty(k * most, dtype), Softmax(n_starts, k // n_starts, most, dtype)
+        sums, value = np.zeros((k, p, p)), np.zeros(n_starts)
+        for rows in blocks:
+            m = rows.stop - rows.start
+            residuals, product = (room[: k * p * m].reshape(k, p, m) for room in (first, second))
+            q = joint[: k * m].reshape(k, m)
+            np.matmul(stacked, self._y[:, rows], out=residuals.reshape(k * p, m))
+            np.multiply(residuals, residuals, out=product)
+            np.add.reduce(product, axis=1, out=q)
+            q *= -0.5
+            q += offsets
+            value += softmax(q, None if self._weight is None else self._weight[rows])
+            np.multiply(residuals, q[:, None], out=product)
+            sums += product @ np.swapaxes(residuals, 1, 2)
+        return sums, value
