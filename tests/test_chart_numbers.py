@@ -41,23 +41,18 @@ def test_q_is_packed_in_thousandths(trace):
         np.testing.assert_allclose(packed / 1000, [half.q.probs for half in trace], atol=0.5001e-3)
 
 
-def test_colours_are_mixed_by_q(trace):
-    table = tables(charts.responsibilities(trace))["colours"]
-    for place in (0, 31):
-        probs, digits = trace[place].q.probs, table[place]["colours"]
-        assert len(digits) == 6 * 272
-        shown = np.array([[int(digits[6 * i + 2 * c : 6 * i + 2 * c + 2], 16) for c in range(3)] for i in range(272)])
-        pure = np.array([[int(colour(k)[1 + 2 * c : 3 + 2 * c], 16) for c in range(3)] for k in range(3)])
-        np.testing.assert_allclose(shown, probs @ pure, atol=0.5001)
-        assert table[place]["likeliest"] == probs.argmax(axis=1).tolist()
-
-
-def test_points_are_drawn_in_those_colours(trace):
+def test_points_are_drawn_in_the_colours_of_q_mixed_and_the_shape_of_the_likeliest(trace):
     chart = charts.responsibilities(trace, half_step=12)
-    table = tables(chart)["colours"][12]["colours"]
-    expected = {f"#{table[6 * i : 6 * i + 6]}" for i in range(272)}
-    drawn = set(re.findall(r'fill="(#[0-9a-f]{6})" stroke="#767676"', svg(chart)))
-    assert drawn == expected
+    thousandths = np.array(tables(chart)["q"][12]["q"]).reshape(272, 3)
+    pure = np.array([[*bytes.fromhex(colour(c)[1:])] for c in range(3)])
+    mixed = np.floor(thousandths @ pure / 1000 + 0.5).astype(int)
+    drawn = re.findall(r'transform="translate[^"]*" d="(M[^"]*)" fill="(#[0-9a-f]{6})" stroke="#767676"', svg(chart))
+    assert [digits for _, digits in drawn] == [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in mixed]
+    outline = {}
+    for (path, _), likeliest in zip(drawn, thousandths.argmax(axis=1), strict=True):
+        assert outline.setdefault(likeliest, path) == path
+    assert len(set(outline.values())) == len(outline) == 3
+    np.testing.assert_allclose(mixed, trace[12].q.probs @ pure, atol=1.0)
 
 
 @pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])

@@ -76,7 +76,7 @@ def line_layers(
     tables = {"histogram": bars, "curves": _curves(scene, _grid(scene, x, across), up[1] / 1000.0)}
     layers = [_histogram_layer(at), *_curve_layers(at, whole)]
     if points:
-        layers.append(_strip(at, title, up[1] * room, whole))
+        layers.append(_strip(at, title, scene.n_components, up[1] * room, whole))
     return layers, tables
 
 
@@ -189,12 +189,12 @@ def _curve_layers(at: Json, whole: bool) -> list[Json]:
     ]
 
 
-def _strip(at: Json, title: str, room: float, whole: bool) -> Json:
+def _strip(at: Json, title: str, n_components: int, room: float, whole: bool) -> Json:
     """The rows of x under the axis, spread by multiples of irrational numbers so that equal values do not hide."""
     aside = [calculate("datum.x0 + 0.7 * ((0.75488 * datum.i) % 1 - 0.5)", "spread")] if whole else []
     x = at["x"] | {"field": "spread"} if whole else at["x"]
     down = calculate(f"-{room} * (0.15 + 0.7 * ((0.56984 * datum.i) % 1))", "y")
-    return coloured_rows(at | {"x": x}, [title], *aside, down)
+    return coloured_rows(at | {"x": x}, [title], n_components, *aside, down)
 
 
 def _plane_layers(

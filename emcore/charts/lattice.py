@@ -9,10 +9,9 @@ import numpy as np
 
 from emcore.charts.grammar import Json, as_given, as_text, calculate, layer, look_up, now, quantitative, titled
 from emcore.charts.heading import heading
-from emcore.charts.marks import coloured_rows
+from emcore.charts.marks import coloured_rows, likeliest_component, mixed_colour, own_shares
 from emcore.charts.packed import (
     centres,
-    colours_table,
     looks,
     padded,
     points_table,
@@ -53,7 +52,6 @@ def series(
         "points": [
             row | {"t": t} for row, t in zip(points_table(scene, (0,)), _shown_times(scene, times), strict=True)
         ],
-        "colours": colours_table(probs),
         "q": q_table(probs),
         "levels": _levels(scene),
         "level_lists": _level_lists(scene),
@@ -72,15 +70,12 @@ def _series_layers(
     y = quantitative("x0", scale=_room_below(scene), axis={"tickCount": 5, **_extent()})
     at = {"x": x, "y": y}
     step = [
-        *look_up("colours", "likeliest"),
+        *own_shares(),
+        *likeliest_component(),
         *look_up("level_lists", "means"),
-        calculate("datum.means[datum.likeliest[datum.i]]", "level"),
+        calculate("datum.means[datum.likeliest]", "level"),
     ]
-    mixed = [
-        *look_up("colours", "colours"),
-        calculate("'#' + substring(datum.colours, 6 * datum.i, 6 * datum.i + 6)", "colour"),
-        *_cell(0.6),
-    ]
+    mixed = [*own_shares(), *mixed_colour(scene.n_components), *_cell(0.6)]
     level = {"y": y | {"field": "mean"}, "stroke": as_given("colour"), "strokeDash": as_given("dash")}
     end: Json = {"x": "width", "xOffset": -14, "tooltip": None}
     disc = {"filled": False, "fill": "white", "shape": "circle", "size": 300, "strokeWidth": 3, "opacity": 1}
@@ -102,7 +97,7 @@ def _series_layers(
             interpolate="step",
             tooltip=None,
         ),
-        coloured_rows(at, titles),
+        coloured_rows(at, titles, scene.n_components),
         layer("point", {"y": level["y"], "stroke": as_given("colour")}, now(), data="levels", **disc, **end),
         layer("text", {"y": level["y"], "text": as_text("component")}, now(), data="levels", **number, **end),
     ]

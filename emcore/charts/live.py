@@ -162,8 +162,9 @@ def _take_controls(spec: dict[str, Any]) -> list[dict[str, Any]]:
 def pack(values: Sequence[Any] | np.ndarray) -> dict[str, Any]:
     """One column, small and exact: `{"kind": "f8" | "f4" | "i4" | "i2" | "i1", "values": bytes}`.
 
-    Little-endian, in the shortest type that holds every number; arrays of one length in every row follow one another,
-    `width` numbers each; repeated strings become codes into `levels` (-1 is null); anything else is JSON text,
+    Little-endian, in the shortest type that holds every number; arrays of one length follow one another, `width`
+    numbers each, those equal to the one before left out (`places` says which is whose: q stays where it is in every
+    M-step); repeated strings become codes into `levels` (-1 is null); anything else is JSON text,
     `{"kind": "json", "values": "[...]"}`, which the messenger need not walk.
     """
     if isinstance(values, np.ndarray) and values.dtype.kind in "iuf":
@@ -171,7 +172,7 @@ def pack(values: Sequence[Any] | np.ndarray) -> dict[str, Any]:
     items = list(values)
     if items and isinstance(items[0], np.ndarray):
         if len({item.shape for item in items}) == 1 and items[0].size:
-            return _pack_numbers(np.concatenate(items)) | {"width": items[0].size}
+            return _pack_arrays(np.stack(items))
         items = [item.tolist() for item in items]
     if items and all(type(item) is int and abs(item) < 2**53 for item in items):
         return _pack_numbers(np.array(items))
@@ -183,6 +184,12 @@ def pack(values: Sequence[Any] | np.ndarray) -> dict[str, Any]:
         return _pack_numbers(np.array(items, dtype=float))  # a null is a NaN on the way
     plain = [item.item() if isinstance(item, np.generic) else item for item in items]
     return {"kind": "json", "values": json.dumps(plain, separators=(",", ":"))}
+
+
+def _pack_arrays(rows: np.ndarray) -> dict[str, Any]:
+    new = np.append(True, (rows[1:] != rows[:-1]).any(axis=1))
+    places = (np.cumsum(new) - 1).tolist()
+    return _pack_numbers(rows[new].ravel()) | {"width": rows.shape[1], "places": places}
 
 
 def _pack_numbers(array: np.ndarray) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from emcore.charts.grammar import Json, as_given, as_text, calculate, layer, look_up, now, quantitative
 from emcore.charts.packed import Domain
-from emcore.charts.theme import BLACK, COMPONENT_SHAPES, GREY
+from emcore.charts.theme import BLACK, COMPONENT_COLOURS, COMPONENT_SHAPES, GREY, colour
 
 _POINT_AREA = 70
 
@@ -19,24 +19,39 @@ def plane(titles: Sequence[str], domain: Domain) -> Json:
     return channels
 
 
-def coloured_rows(at: Json, titles: Sequence[str], *more: Json) -> Json:
+def coloured_rows(at: Json, titles: Sequence[str], n_components: int, *more: Json) -> Json:
     """The rows of x at the present half-step, in the mixed colour and the shape of the likeliest component.
 
     `titles` of x0 (and x1) for the tooltip; `more` transforms place the rows where x does not.
     """
-    likeliest = "datum.likeliest[datum.i]"
-    steps = [
-        *look_up("colours", "colours", "likeliest"),
-        calculate("'#' + substring(datum.colours, 6 * datum.i, 6 * datum.i + 6)", "colour"),
-        calculate(f"{list(COMPONENT_SHAPES)}[({likeliest} + floor({likeliest} / 8)) % 8]", "shape"),
-        *look_up("q", "k", "q"),
-        calculate("join(slice(datum.q, datum.k * datum.i, datum.k * (datum.i + 1)), ' : ')", "thousandths"),
+    steps = [*own_shares(), *mixed_colour(n_components), *likeliest_component()]
+    steps += [
+        calculate(f"{list(COMPONENT_SHAPES)}[(datum.likeliest + floor(datum.likeliest / 8)) % 8]", "shape"),
+        calculate("join(datum.own, ' : ')", "thousandths"),
         *more,
     ]
     tips: list[dict[str, Any]] = [*row_tips(titles), as_text("thousandths") | {"title": "q, in thousandths"}]
     channels = {"fill": as_given("colour"), "shape": as_given("shape"), "size": row_size(), "tooltip": tips}
     look = {"stroke": GREY, "strokeWidth": 0.6, "opacity": 0.9, "clip": True}
     return layer("point", at | channels, *steps, data="points", **look)
+
+
+def own_shares() -> list[Json]:
+    """`own`: q of the row at the present half-step, in thousandths."""
+    return [*look_up("q", "k", "q"), calculate("slice(datum.q, datum.k * datum.i, datum.k * (datum.i + 1))", "own")]
+
+
+def likeliest_component() -> list[Json]:
+    """`likeliest`: the first component with the largest of the row's `own_shares`."""
+    return [calculate("indexof(datum.own, extent(datum.own)[1])", "likeliest")]
+
+
+def mixed_colour(n_components: int) -> list[Json]:
+    """`colour`: those of the components, mixed by `own_shares`. Up to eight components share one formula."""
+    palette = [bytes.fromhex(colour(c)[1:]) for c in range(max(n_components, len(COMPONENT_COLOURS)))]
+    sums = (" + ".join(f"{rgb[part]} * (datum.own[{c}] || 0)" for c, rgb in enumerate(palette)) for part in range(3))
+    digits = (f"format(clamp(round(({mix}) / 1000), 0, 255), '02x')" for mix in sums)
+    return [calculate("'#' + " + " + ".join(digits), "colour")]
 
 
 def spread_apart() -> list[Json]:

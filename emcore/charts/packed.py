@@ -1,7 +1,7 @@
 """The tables that charts embed: one row per half-step, with rows of x and components packed inside.
 
-`colours` holds six hexadecimal digits per row of x, `q` thousandths per row and component, `gaps` thousandths of the
-half-step's largest KL_i, `components` one row per half-step and component. Places within them count the rows shown.
+`q` holds thousandths per row and component, `gaps` thousandths of the half-step's largest KL_i, `components` one row
+per half-step and component. Places within them count the rows shown.
 Long lists of whole numbers stay arrays until somebody asks for JSON: a live chart sends their bytes.
 """
 
@@ -45,17 +45,6 @@ def points_table(scene: Scene, columns: Sequence[int]) -> list[Json]:
 def shown_responsibilities(scene: Scene) -> np.ndarray:
     """(h, r, k) at the half-steps and rows shown."""
     return scene.responsibilities[:, scene.rows]
-
-
-def colours_table(probs: np.ndarray) -> list[Json]:
-    """Per half-step: every row's colour, its components' colours mixed by q (h, r, k), and its likeliest component."""
-    palette = np.array([list(bytes.fromhex(colour(c)[1:])) for c in range(probs.shape[2])], dtype=float)  # (k, 3)
-    mixed = np.floor(probs @ palette + 0.5).clip(0, 255).astype(np.uint8)
-    likeliest = probs.argmax(axis=2).astype(np.int16)
-    return [
-        {"half_step": place, "colours": mixed[place].tobytes().hex(), "likeliest": likeliest[place]}
-        for place in range(len(probs))
-    ]
 
 
 def q_table(probs: np.ndarray) -> list[Json]:

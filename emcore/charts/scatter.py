@@ -9,7 +9,6 @@ from emcore.charts.marks import coloured_rows, component_layers, plane, spread_a
 from emcore.charts.packed import (
     Domain,
     check_columns,
-    colours_table,
     components_table,
     plane_domain,
     points_table,
@@ -77,7 +76,7 @@ def scatter_panel(
     titles = check_columns(scene, columns, names, min(scene.n_columns, 2))
     if not scene.row_by_row:
         raise ValueError("q is not one row per row of x here: use strip, which shows q alone")
-    tables: dict[str, list[Json]] = {"colours": colours_table(probs), "q": q_table(probs)}
+    tables: dict[str, list[Json]] = {"q": q_table(probs)}
     if len(titles) == 1:
         layers, more = line_layers(scene, titles[0], domain, height)
         tables |= more | {"points": points_table(scene, columns)}
@@ -86,6 +85,6 @@ def scatter_panel(
     at = plane(titles, domain or plane_domain(scene, columns))
     tables |= {"points": points_table(scene, columns), "components": components_table(scene, (first, second))}
     apart = spread_apart() if scene.whole else []
-    rows = coloured_rows(spread_channels(at) if scene.whole else at, titles, *apart)
+    rows = coloured_rows(spread_channels(at) if scene.whole else at, titles, scene.n_components, *apart)
     layers = [rows, *component_layers(at, tables["components"])]
     return Panel({"width": width, "height": height, "layer": layers}, tables)

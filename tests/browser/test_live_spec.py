@@ -11,13 +11,18 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from emcore import charts
 from emcore.charts.live import LiveChart, live_spec, pack
+from tests.traces import geyser
 
 
 def unpack(column: dict) -> list:
     if column["kind"] == "json":
         return json.loads(column["values"])
     numbers = np.frombuffer(column["values"], dtype="<" + column["kind"]).tolist()
+    if "width" in column:
+        lists = np.reshape(numbers, (-1, column["width"])).tolist()
+        return [lists[place] for place in column["places"]]
     if "levels" in column:
         return [None if code < 0 else column["levels"][code] for code in numbers]
     return [None if number != number else number for number in numbers]
@@ -47,6 +52,22 @@ def test_packing_is_exact_and_as_short_as_it_can_be(values, kind):
     packed = pack(values)
     assert packed["kind"] == kind
     assert unpack(packed) == values
+
+
+def test_arrays_that_repeat_travel_once():
+    held, moved = np.array([1, 2, 3], dtype=np.int16), np.array([1, 2, 4], dtype=np.int16)
+    packed = pack([held, held, moved, held])
+    assert (packed["kind"], packed["width"], packed["places"]) == ("i1", 3, [0, 0, 1, 2])
+    assert unpack(packed) == [[1, 2, 3], [1, 2, 3], [1, 2, 4], [1, 2, 3]]
+    assert unpack(pack([np.array([1, 2]), np.array([3])])) == [[1, 2], [3]]
+
+
+@pytest.mark.parametrize("chart", [charts.responsibilities, charts.strip, charts.gap_points, charts.staircase])
+def test_a_live_chart_holds_what_its_json_says(chart):
+    picture = chart(geyser())
+    tables = live_spec(picture).tables
+    for name, written in json.loads(picture.to_json())["datasets"].items():
+        assert rows(tables[name]) == written
 
 
 def scatter(n: int, *, k: int = 2, last: int = 5):

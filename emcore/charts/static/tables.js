@@ -2,11 +2,15 @@
 
 const ARRAYS = { f4: Float32Array, f8: Float64Array, i1: Int8Array, i2: Int16Array, i4: Int32Array };
 
-function column({ kind, values, levels, width }) {
+function column({ kind, values, levels, width, places }) {
   if (kind === "json") return JSON.parse(values);
   const bytes = values.buffer.slice(values.byteOffset, values.byteOffset + values.byteLength);
   const numbers = new ARRAYS[kind](bytes); // the slice is aligned, the message need not be
-  if (width) return Array.from({ length: numbers.length / width }, (_, i) => Array.from(numbers.subarray(i * width, (i + 1) * width)));
+  if (width) {
+    const list = (place) => Array.from(numbers.subarray(place * width, (place + 1) * width));
+    const lists = Array.from({ length: numbers.length / width }, (_, place) => list(place));
+    return places.map((place) => lists[place]);
+  }
   if (levels) return Array.from(numbers, (code) => (code < 0 ? null : levels[code]));
   return Array.from(numbers, (v) => (Number.isFinite(v) ? v : null));
 }
