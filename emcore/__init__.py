@@ -49,6 +49,7 @@ _PUBLIC = MappingProxyType(  # module: the names that users know it by
         "posteriors": "CategoricalPosterior",
         "selection": "bootstrap_lrt select",
         "stopping": "Run Status",
+        "stream": "Stepwise StreamFit StreamProgress fit_stream",
         "trace": "HalfStep Trace steps",
         "trees": "add_stats",
         "uncertainty": "rate standard_errors",

@@ -37,6 +37,7 @@ from emcore.optima import multistart
 from emcore.posteriors import CategoricalPosterior
 from emcore.selection import bootstrap_lrt, select
 from emcore.stopping import Run, Status
+from emcore.stream import Stepwise, StreamFit, StreamProgress, fit_stream
 from emcore.trace import HalfStep, Trace, steps
 from emcore.trees import add_stats
 from emcore.uncertainty import rate, standard_errors
@@ -81,6 +82,9 @@ __all__ = [
     "Run",
     "Squarem",
     "Status",
+    "Stepwise",
+    "StreamFit",
+    "StreamProgress",
     "StudentT",
     "TRegression",
     "Trace",
@@ -95,6 +99,7 @@ __all__ = [
     "elbo_forms",
     "exact",
     "fit",
+    "fit_stream",
     "fixed",
     "gap",
     "gap_split",

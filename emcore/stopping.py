@@ -24,6 +24,7 @@ class Status(StrEnum):
     DECREASED = "DECREASED"
     DEGENERATE = "DEGENERATE"
     NONFINITE = "NONFINITE"
+    INTERRUPTED = "INTERRUPTED"  # by Ctrl-C, in a fit to a stream
 
 
 class Run(NamedTuple):
