@@ -1,4 +1,4 @@
-"""The four shapes of a Gaussian's covariance, each a final class with the same eight operations.
+"""The four shapes of a Gaussian's covariance, each a final class with the same operations.
 
 A scatter is Σ_i r_ik (x_i - μ_k)(x_i - μ_k)ᵀ reduced to what the shape keeps. Axes: k components, d features.
 `count` is per cell (k, d): with missing cells each column has its own. Rows x are (n, d), or (k, n, d) where each
@@ -47,6 +47,14 @@ class Covariance(Protocol):
         """Covariances from scatter and counts, `extra` pseudo-counts added to the divisor."""
         ...
 
+    def pool(self, scatter: np.ndarray, count: np.ndarray) -> np.ndarray:
+        """What all components together scatter in each column (d,)."""
+        ...
+
+    def widths(self, covariances: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Least and greatest variance (k,) of any direction, columns counted in units of `scale` (d,)."""
+        ...
+
     def dense(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
         """The covariances as matrices (k, d, d)."""
         ...
@@ -93,6 +101,14 @@ class Full:
         """scatter_k / (n_k + extra)."""
         return scatter / (count[:, :1, None] + extra)
 
+    def pool(self, scatter: np.ndarray, count: np.ndarray) -> np.ndarray:
+        """The sum of the diagonals."""
+        return scatter.diagonal(axis1=1, axis2=2).sum(axis=0)
+
+    def widths(self, covariances: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues."""
+        return matrix_widths(covariances, scale)
+
     def dense(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
         """As they are."""
         return covariances
@@ -104,7 +120,7 @@ class Full:
 
 @dataclass(frozen=True)
 class Tied:
-    """One covariance matrix shared by all components: (d, d)."""
+    """One covariance matrix shared by all components: (d, d), or (s, d, d) for s mixtures side by side."""
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         """(d, d)."""
@@ -128,11 +144,23 @@ class Tied:
 
     def estimate(self, scatter: np.ndarray, count: np.ndarray, extra: float) -> np.ndarray:
         """scatter / (n + extra)."""
-        return scatter / (count[:, 0].sum() + extra)
+        if scatter.ndim == 2:
+            return scatter / (count[:, 0].sum() + extra)
+        return scatter / (count[:, 0].reshape(len(scatter), -1).sum(axis=1) + extra)[:, None, None]
+
+    def pool(self, scatter: np.ndarray, count: np.ndarray) -> np.ndarray:
+        """The diagonal."""
+        return scatter.reshape(-1, *scatter.shape[-2:]).diagonal(axis1=1, axis2=2).sum(axis=0)
+
+    def widths(self, covariances: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues."""
+        return matrix_widths(covariances, scale)
 
     def dense(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
         """Repeated for every component."""
-        return np.broadcast_to(covariances, (k, d, d))
+        if covariances.ndim == 2:
+            return np.broadcast_to(covariances, (k, d, d))
+        return covariances.repeat(k // len(covariances), axis=0)
 
     def reduce(self, matrix: np.ndarray, k: int) -> np.ndarray:
         """As it is."""
@@ -167,6 +195,15 @@ class Diag:
     def estimate(self, scatter: np.ndarray, count: np.ndarray, extra: float) -> np.ndarray:
         """scatter_kj / (n_kj + extra)."""
         return scatter / (count + extra)
+
+    def pool(self, scatter: np.ndarray, count: np.ndarray) -> np.ndarray:
+        """The sum over components."""
+        return scatter.sum(axis=0)
+
+    def widths(self, covariances: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Columns."""
+        relative = covariances / scale**2
+        return relative.min(axis=1), relative.max(axis=1)
 
     def dense(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
         """Diagonal matrices."""
@@ -205,6 +242,14 @@ class Spherical:
         """scatter_k / (Σ_j n_kj + extra)."""
         return scatter / (count.sum(axis=1) + extra)
 
+    def pool(self, scatter: np.ndarray, count: np.ndarray) -> np.ndarray:
+        """A share for every cell that is counted."""
+        return (scatter / np.maximum(count.sum(axis=1), np.finfo(float).tiny)) @ count
+
+    def widths(self, covariances: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """One variance, in the largest and the smallest unit."""
+        return covariances / scale.max() ** 2, covariances / scale.min() ** 2
+
     def dense(self, covariances: np.ndarray, k: int, d: int) -> np.ndarray:
         """Multiples of the identity."""
         return covariances[:, None, None] * np.eye(d)
@@ -237,22 +282,30 @@ class Precision:
         return squares
 
 
-def refuse_collapse(dense: np.ndarray, pooled_variances: np.ndarray) -> None:
+def refuse_collapse(shape: Covariance, covariances: np.ndarray, pooled_variances: np.ndarray) -> None:
     """DegenerateError where a component is narrower than 1e-8 of the spread of all rows in some direction.
 
     Or than 1e-7 of its own width: below that a matrix's smallest eigenvalue is rounding, and an iteration that should
     shrink it further would stall there. `pooled_variances` (d,) are those of all rows: units do not matter.
     """
     scale = np.sqrt(np.where(pooled_variances > 0, pooled_variances, 1.0))
-    relative = dense / (scale[:, None] * scale)
-    values = np.linalg.eigvalsh(relative) if np.isfinite(relative).all() else np.zeros((1, 1))
-    collapsed = values[:, 0] < np.maximum(1e-16, 1e-14 * values[:, -1])
-    if collapsed.any():
+    least, greatest = shape.widths(covariances, scale)
+    sound = least >= np.maximum(1e-16, 1e-14 * greatest)
+    if not sound.all():
         raise DegenerateError(
-            f"component {int(np.argmax(collapsed))} has collapsed: its covariance is singular beside the spread of "
+            f"component {int(np.argmin(sound))} has collapsed: its covariance is singular beside the spread of "
             "the data, and the likelihood grows without bound as it shrinks. Try fewer components, a covariance with "
             'fewer parameters, another start, or a prior: Gaussian(..., prior="fraley-raftery")'
         )
+
+
+def matrix_widths(covariances: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest eigenvalue (k,) of matrices (k, d, d) in units of `scale`; 0 where one is not finite."""
+    relative = covariances / (scale[:, None] * scale)
+    if not np.isfinite(relative).all():
+        return np.zeros(1), np.zeros(1)
+    values = np.linalg.eigvalsh(relative).reshape(-1, len(scale))
+    return values[:, 0], values[:, -1]
 
 
 def constant_columns(x: np.ndarray) -> np.ndarray:

@@ -101,6 +101,11 @@ class GaussianFamily(CompletesCells):
         return {"covariances": 2, "scatter": 2} if isinstance(self.shape, Tied) else {}
 
     @property
+    def piles(self) -> bool:
+        """Whether `mle` may be asked for the components of many mixtures at once (see `kernels.base`)."""
+        return self.prior is None or not isinstance(self.shape, Tied)
+
+    @property
     def _name(self) -> str:
         return f'Gaussian("{type(self.shape).__name__.lower()}")'
 
@@ -160,14 +165,12 @@ class GaussianFamily(CompletesCells):
 
     def mle(self, stats: GaussianStats, params: Any) -> GaussianParams:
         """Means and covariances at the mode; DegenerateError where a component has emptied or collapsed."""
-        k, d = stats.counts.shape
         prior = self._scaled_prior()
         merged, extra = (stats, 0.0) if prior is None else with_prior(stats, prior)
-        empty = ~(merged.counts > 0).all(axis=1)
-        if empty.any():
-            raise emptied(int(np.flatnonzero(empty)[0]))
+        if not merged.counts.min() > 0:
+            raise emptied(int(np.flatnonzero(~(merged.counts > 0).all(axis=1))[0]))
         covariances = self.shape.estimate(merged.scatter, merged.counts, extra)
-        refuse_collapse(self.shape.dense(covariances, k, d), stats.pooled_variances())
+        refuse_collapse(self.shape, covariances, stats.pooled_variances())
         return GaussianParams(merged.mean, covariances)
 
     def _scaled_prior(self) -> NormalInverseWishart | None:

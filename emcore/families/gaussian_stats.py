@@ -29,12 +29,10 @@ class GaussianStats(NamedTuple):
 
     def pooled_variances(self) -> np.ndarray:
         """Variance of each column over all rows (d,): within plus between components."""
-        k, d = self.counts.shape
-        count = np.maximum(self.counts, np.finfo(float).tiny)
-        share = count / count.sum(axis=0)
-        shift = self.mean - (share * self.mean).sum(axis=0)
-        within = self.shape.dense(self.shape.estimate(self.scatter, count, 0.0), k, d)
-        return (share * (shift * shift + np.diagonal(within, axis1=1, axis2=2))).sum(axis=0)
+        rows = np.maximum(self.counts.sum(axis=0), np.finfo(float).tiny)
+        shift = self.mean - (self.counts * self.mean).sum(axis=0) / rows
+        between = (self.counts * shift * shift).sum(axis=0)
+        return (between + self.shape.pool(self.scatter, self.counts)) / rows
 
 
 def stats_of_rows(shape: Covariance, x: np.ndarray, responsibilities: np.ndarray) -> GaussianStats:

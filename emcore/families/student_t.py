@@ -20,7 +20,7 @@ from scipy.special import gammaln
 
 from emcore.data import as_matrix, check_n_features
 from emcore.families.base import standardised
-from emcore.families.covariance import Precision, refuse_collapse
+from emcore.families.covariance import Full, Precision, refuse_collapse
 from emcore.families.crossproducts import CrossProducts, cross_products
 from emcore.families.gaussian import FraleyRaftery, Gaussian, NormalInverseWishart
 from emcore.families.missing import available_cells, condition, has_holes
@@ -132,7 +132,7 @@ class StudentT:
             cross = cross.merge(_pseudo_rows(prior, len(rows)))
             rows = rows + prior.strength * prior.divisor
         scales = cross.scatter / rows[:, None, None]
-        refuse_collapse(scales, spread)
+        refuse_collapse(Full(), scales, spread)
         return StudentTParams(cross.mean, scales)
 
     def _weighted_moments(self, x: np.ndarray, weights: np.ndarray, params: Any) -> CrossProducts:

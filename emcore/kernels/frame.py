@@ -1,52 +1,41 @@
 """Coordinates in which the rows as a whole have mean 0 and covariance I, so that units and offsets cost no digits.
 
-y = T (x - centre), T = L⁻¹ for L Lᵀ = cov(x). Diagonal covariances stay diagonal only under a diagonal L (the standard
-deviations), and spherical ones under a multiple of the identity.
+x = centre + L y, with L Lᵀ the covariance of all rows. Diagonal covariances stay diagonal only under a diagonal L (the
+standard deviations), and spherical ones under a multiple of the identity.
 """
 
 from typing import NamedTuple, Self
 
 import numpy as np
 
-from emcore.families.covariance import Covariance, Diag, Full, Spherical, Tied
-from emcore.families.gaussian_stats import GaussianStats
+from emcore.families.covariance import Covariance, Full, Spherical, Tied
 from emcore.numerics import row_blocks
 
 _BLOCK = 8192
 
 
-class Components(NamedTuple):
-    """Gaussian components in the coordinates of a frame; covariances are of the family's shape, or dense."""
+class Frame(NamedTuple):
+    """The affine map from y to x."""
 
-    log_weights: np.ndarray  # (k,)
-    means: np.ndarray  # (k, d)
-    covariances: np.ndarray
-
-
-class Frame:
-    """An affine map of rows, params and statistics. LinAlgError where the rows have a singular covariance."""
-
-    def __init__(self, shape: Covariance, centre: np.ndarray, factor: np.ndarray) -> None:
-        self.shape, self.centre, self.factor = shape, centre, factor  # (d,), L (d, d)
-        self.inverse = np.linalg.inv(factor)
-        self.log_det = -float(np.log(np.diagonal(factor)).sum())  # of the Jacobian dy/dx
-        self._scales = np.diagonal(factor)
+    centre: np.ndarray  # (d,)
+    factor: np.ndarray  # L (d, d), lower triangular
+    inverse: np.ndarray  # L⁻¹
 
     @classmethod
     def of_rows(cls, shape: Covariance, x: np.ndarray) -> Self:
-        """The frame of rows x (n, d)."""
+        """The frame of rows x (n, d) under a covariance shape; LinAlgError where their covariance is singular."""
         n, d = x.shape
         centre = sum(x[rows].sum(axis=0) for rows in row_blocks(n, _BLOCK)) / n
-        cov = np.zeros((d, d))
+        covariance = np.zeros((d, d))
         for rows in row_blocks(n, _BLOCK):
             centred = x[rows] - centre
-            cov += centred.T @ centred / n
+            covariance += centred.T @ centred / n
         if isinstance(shape, Full | Tied):
-            return cls(shape, centre, np.linalg.cholesky(cov))
-        variances = np.diagonal(cov)
-        if isinstance(shape, Spherical):
-            variances = np.full(d, variances.mean())
-        return cls(shape, centre, np.diag(np.sqrt(variances)))
+            factor = np.linalg.cholesky(covariance)
+        else:
+            variances = np.diagonal(covariance)
+            factor = np.diag(np.sqrt(np.full(d, variances.mean()) if isinstance(shape, Spherical) else variances))
+        return cls(centre, factor, np.linalg.inv(factor))
 
     def rows(self, x: np.ndarray, dtype: np.typing.DTypeLike = np.float64) -> np.ndarray:
         """1, then y: (1 + d, n)."""
@@ -56,21 +45,13 @@ class Frame:
             out[1:, rows] = self.inverse @ (x[rows] - self.centre).T
         return out
 
-    def means(self, means: np.ndarray) -> np.ndarray:
-        """Means (k, d) in the frame."""
-        return (means - self.centre) @ self.inverse.T
+    def residual_maps(self, factors: np.ndarray, means: np.ndarray) -> np.ndarray:
+        """B (k, d, c + d) with r = B (e_c, y) the residual of a row in coordinates where a component is N(0, I).
 
-    def covariances(self, covariances: np.ndarray) -> np.ndarray:
-        """Covariances in the frame, of the same shape."""
-        if isinstance(self.shape, Full | Tied):
-            return self.inverse @ covariances @ self.inverse.T
-        return covariances / (self._scales**2 if isinstance(self.shape, Diag) else self._scales[0] ** 2)
-
-    def stats(self, counts: np.ndarray, means: np.ndarray, scatter: np.ndarray) -> GaussianStats:
-        """Statistics of x from counts (k,), means (k, d) and the scatter about them in the frame."""
-        if isinstance(self.shape, Full | Tied):
-            scatter = self.factor @ scatter @ self.factor.T
-        else:
-            scatter = scatter * (self._scales**2 if isinstance(self.shape, Diag) else self._scales[0] ** 2)
-        count = np.broadcast_to(counts[:, None], means.shape)
-        return GaussianStats(count, self.centre + means @ self.factor.T, scatter, self.shape)
+        factors (k, d, d) of the covariances, means (k, c, d) that have each of them in common.
+        """
+        k, c, d = means.shape
+        target = np.empty((k, d, c + d))
+        np.subtract(self.centre[:, None], means.transpose(0, 2, 1), out=target[:, :, :c])
+        target[:, :, c:] = self.factor
+        return np.linalg.solve(factors, target)

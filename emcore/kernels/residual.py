@@ -1,42 +1,55 @@
 """Passes over Gaussian rows by whitened residuals: they keep their digits however narrow a component is.
 
-r_ic = B_c (y_i - m_c) with B_c the inverse Cholesky factor of C_c: one matrix product gives the residuals of all
-components. log N = -½ (|r|² + log|C| + d log 2π), and the moments are taken about m_c in the coordinates of r.
+r_ic = B_c (1, y_i), the residual of row i in coordinates where component c is N(0, I): one matrix product gives those
+of all components. log N = -½ (|r|² + log|C| + d log 2π), and moments are taken in the coordinates of r, about its mean.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
-from emcore.kernels.frame import Components
+from emcore.kernels.frame import Frame
 from emcore.kernels.linear import even_blocks
 from emcore.kernels.softmax import Softmax
 from emcore.numerics import LOG_2PI, cholesky, log_det_from_cholesky
 
 _WORK = 50_000
+_SHARPEST = 1e10  # Σ 1/λ over the eigenvalues of a covariance in the frame
+
+
+class Moments(NamedTuple):
+    """Counts (k,), means (k, d), scatter about them (k, d, d), and log p(x) (n_starts,)."""
+
+    counts: np.ndarray
+    means: np.ndarray
+    scatter: np.ndarray
+    log_likelihood: np.ndarray
 
 
 class ResidualRows:
     """Rows y (1 + d, n) whose first entry is 1, in single or double precision; sums are kept in double."""
 
-    def __init__(self, y: np.ndarray, weight: np.ndarray | None) -> None:
-        self._y = y
+    def __init__(self, frame: Frame, y: np.ndarray, weight: np.ndarray | None) -> None:
+        self._frame, self._y = frame, y
         self._weight = None if weight is None else weight.astype(y.dtype)
 
-    def sweep(self, components: Components, n_starts: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Counts (k,), means (k, d) and scatter (k, d, d) in the frame, and Σ_i weight_i log p(y_i) (n_starts,)."""
-        log_weights, means, covariances = components  # covariances (k, d, d)
+    def sweep(self, log_weights: np.ndarray, means: np.ndarray, dense: np.ndarray, n_starts: int) -> Moments | None:
+        """Moments of x and log p(x) (n_starts,) for covariances (k, d, d); None where the rows have too few digits."""
         k, d = means.shape
-        factors = cholesky(covariances)
+        factors = cholesky(dense)
+        maps = self._frame.residual_maps(factors, means[:, None])
         whiten = np.zeros((k, 1 + d, 1 + d))  # the 1 stays: its square counts rows
         whiten[:, 0, 0] = 1.0
-        whiten[:, 1:, 1:] = np.linalg.inv(factors)
-        whiten[:, 1:, 0] = -(whiten[:, 1:, 1:] @ means[:, :, None])[:, :, 0]
+        whiten[:, 1:] = maps
         constants = log_weights - 0.5 * (log_det_from_cholesky(factors) + d * LOG_2PI - 1.0)
         sums, value = self._blocks(whiten, constants, n_starts)
         counts, first = sums[:, 0, 0], sums[:, 1:, 0]
         shift = first / np.where(counts > 0, counts, 1.0)[:, None]
         scatter = sums[:, 1:, 1:] - first[:, :, None] * shift[:, None, :]
-        turned = factors @ scatter @ np.swapaxes(factors, 1, 2)
-        return counts, means + (factors @ shift[:, :, None])[:, :, 0], turned, value
+        if not _resolved(scatter, counts, maps[:, :, 1:]):
+            return None
+        turned = factors @ scatter @ factors.transpose(0, 2, 1)
+        return Moments(counts, means + (factors @ shift[:, :, None])[:, :, 0], turned, value)
 
     def _blocks(self, whiten: np.ndarray, constants: np.ndarray, n_starts: int) -> tuple[np.ndarray, np.ndarray]:
         """Σ_i q_ic r̃ r̃ᵀ (k, 1 + d, 1 + d) for r̃ = (1, r), and the log-likelihoods."""
@@ -61,3 +74,15 @@ class ResidualRows:
             np.multiply(residuals, q[:, None], out=product)
             sums += product @ np.swapaxes(residuals, 1, 2)
         return sums, value
+
+
+def _resolved(scatter: np.ndarray, counts: np.ndarray, maps: np.ndarray) -> bool:
+    """Whether components are wide beside the rounding of the rows, before and after the moments were taken."""
+    if not (maps * maps).sum(axis=(1, 2)).max() < _SHARPEST:
+        return False
+    try:
+        precisions = maps.transpose(0, 2, 1) @ np.linalg.inv(scatter) @ maps
+    except np.linalg.LinAlgError:
+        return False
+    size = np.trace(precisions, axis1=1, axis2=2) * counts
+    return bool((size > 0.0).all() and (size < _SHARPEST).all())

@@ -159,16 +159,17 @@ class Mixture(AbstractDiscreteLatent):
         return self.make_params(self._weights(stats.counts), self.family.mle(stats.family, params))
 
     def _weights(self, counts: np.ndarray) -> np.ndarray:
-        """The weights (k,) from expected counts."""
+        """The weights from expected counts (..., k)."""
         counts = counts + self.weight_prior
-        rows = counts.sum()
-        if not rows > 0:
+        rows = counts.sum(axis=-1, keepdims=True)
+        if not rows.min() > 0:
             raise DegenerateError("no rows are left: every responsibility or weight is zero")
         if self.fixed_weights is not None:
-            return np.asarray(self.fixed_weights)
-        if counts.min() < _EMPTY * rows:
-            raise emptied(int(counts.argmin()))
-        return counts / rows
+            return np.broadcast_to(np.asarray(self.fixed_weights), counts.shape)
+        shares = counts / rows
+        if shares.min() < _EMPTY:
+            raise emptied(int(shares.argmin()) % counts.shape[-1])
+        return shares
 
     def kernel(self, x: np.ndarray, weight: np.ndarray | None = None, *, dtype: Any = np.float64) -> Kernel:
         """The rows (checked; the model resolved) laid out for passes that serve one start, or many piled up."""
@@ -190,16 +191,16 @@ class Mixture(AbstractDiscreteLatent):
 
     def m_step_pile(self, stats: MixtureStats, pile: Any, n_starts: int) -> Any:
         """`m_step` for every start of a pile; DegenerateError where any of them has collapsed or emptied."""
-        if n_starts == 1 and not self.shared_fields:
-            return self.m_step(stats, pile)
-        if self.shared_fields:
-            parts = take_apart(stats, n_starts, self.shared_fields)
-            return self.pile([self.m_step(*pair) for pair in zip(parts, self.unpile(pile, n_starts))])
-        weights = np.concatenate([self._weights(counts) for counts in stats.counts.reshape(n_starts, -1)])
-        return self.make_params(weights, self.family.mle(stats.family, pile))
+        if getattr(self.family, "piles", True):
+            weights = self._weights(stats.counts.reshape(n_starts, -1)).ravel()
+            return self.make_params(weights, self.family.mle(stats.family, pile))
+        parts = take_apart(stats, n_starts, self.shared_fields)
+        return self.pile([self.m_step(*pair) for pair in zip(parts, self.unpile(pile, n_starts))])
 
     def log_priors(self, pile: Any, n_starts: int) -> np.ndarray:
         """`log_prior` (n_starts,) of every start of a pile."""
+        if not (self.weight_prior or np.any(getattr(self.family, "prior", None))):
+            return np.zeros(n_starts)
         return np.array([self.log_prior(start) for start in self.unpile(pile, n_starts)])
 
     def log_prior(self, params: Any) -> float:
