@@ -15,6 +15,7 @@ from emcore.initialise import is_params
 from emcore.lockstep import Lockstep
 from emcore.numerics import DegenerateError
 from emcore.passes import EMMap, Pass, plain_passes, traced_passes
+from emcore.replay import replay
 from emcore.stopping import Progress, Run, Status, out_of_iterations, parameter_change, verdict
 from emcore.trace import HalfStep, Problem, Trace, half_steps, pose, read, start_params
 from emcore.trees import to_vector
@@ -63,8 +64,13 @@ class Fit:
             raise ValueError(_NO_TRACE + "; em.steps(model, x, fit.restarts[fit.best].start) shows EM from its start")
         halves: list[HalfStep] = list(self.recorded)
         if not halves:
+            again = (
+                replay(self.problem, [run.start], run.n_iter)
+                if self.e_step is exact
+                else half_steps(self.problem, run.start, self.e_step)
+            )
             with suppress(DegenerateError):  # the run ended there too: what was recorded is the trace
-                halves.extend(islice(half_steps(self.problem, run.start, self.e_step), max(2 * run.n_iter, 1)))
+                halves.extend(islice(again, max(2 * run.n_iter, 1)))
         return Trace(*self.problem, tuple(halves))
 
     def responsibilities(self, x: Any, lengths: Any = None) -> np.ndarray:
@@ -141,11 +147,14 @@ def fit(
     scheme = _check_scheme(accelerate, e_step, trace)
     problem = pose(model, x, weight, lengths)
     starts = list(_starts(problem, init, restarts, seed))
+    alone = trace and len(starts) == 1
     halves: list[HalfStep] = []
-    if hasattr(problem.model, "kernel") and scheme is None and e_step is exact and not trace:
-        runs = Lockstep(problem, tol, max_iter, _n_rows(problem)).runs(starts)
+    if hasattr(problem.model, "kernel") and scheme is None and e_step is exact:
+        together = Lockstep(problem, tol, max_iter, _n_rows(problem), keep_path=alone)
+        runs = together.runs(starts)
+        halves += replay(problem, together.path, runs[0].n_iter) if alone else ()
     else:
-        record = halves if trace else None
+        record = halves if alone else None
         ways = (_passes(problem, start, e_step, scheme, record) for start in starts)
         runs = [_run(problem, start, way, tol, max_iter, e_step) for start, way in zip(starts, ways)]
     best = _best(runs)
@@ -164,7 +173,7 @@ def fit(
         problem=problem,
         e_step=e_step,
         accelerate=scheme,
-        recorded=tuple(halves[: max(2 * run.n_iter, 1)]) if len(runs) == 1 else (),
+        recorded=tuple(halves[: max(2 * run.n_iter, 1)]),
     )
 
 
@@ -175,7 +184,6 @@ def _passes(
         return scheme.passes(EMMap(problem), start)
     if halves is None:
         return plain_passes(problem, start, e_step)
-    halves.clear()
     return traced_passes(problem, start, e_step, halves)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emcore.numerics import DegenerateError
-from emcore.stopping import Progress, Run, Status, is_over, out_of_iterations, parameter_changes, verdict
+from emcore.stopping import Progress, Run, Status, is_over, is_settled, out_of_iterations, parameter_changes, verdict
 from emcore.trace import Problem
 
 
@@ -39,12 +39,17 @@ def _select(tree: Any, keep: np.ndarray) -> Any:
 
 
 class Lockstep:
-    """The runs of one problem from many starts; the model brings its `kernel` and can pile params."""
+    """The runs of one problem from many starts; the model brings its `kernel` and can pile params.
 
-    def __init__(self, problem: Problem, tol: float, max_iter: int, n_rows: float) -> None:
+    With `keep_path`, `path` holds the params of a single start before the first iteration and after each.
+    """
+
+    def __init__(self, problem: Problem, tol: float, max_iter: int, n_rows: float, *, keep_path: bool = False) -> None:
         self._model = problem.model
         self._kernel = problem.model.kernel(problem.x, problem.weight)
         self._tol, self._max_iter, self._n_rows = tol, max_iter, n_rows
+        self._keep_path = keep_path
+        self.path: list[Any] = []
 
     def runs(self, starts: Sequence[Any]) -> list[Run]:
         """One `Run` for every start, as if it had gone alone. ValueError for a start that is degenerate itself."""
@@ -68,6 +73,8 @@ class Lockstep:
     def _arrive(self, index: np.ndarray, params: Any, before: Progress) -> _Front:
         """The front at new params: statistics and values there, and how far it has come."""
         stats, log_likelihood = self._kernel.evaluate(params, len(index))
+        if self._keep_path:
+            self.path += self._model.unpile(params, 1)
         objective = log_likelihood + self._model.log_priors(params, len(index))
         return _Front(index, params, stats, log_likelihood, before._replace(objective=objective))
 
@@ -75,11 +82,14 @@ class Lockstep:
         """One M-step and one pass over the rows. DegenerateError where any of the runs cannot go on."""
         n_runs, (objective, _, moved, _) = len(front.numbers), front.progress
         params = self._model.m_step_pile(front.stats, front.params, n_runs)
-        change = parameter_changes(params, front.params, n_runs)
-        comparable = (moved > 0) & (moved < np.inf)
-        rate = np.where(comparable, change / np.where(comparable, moved, 1.0), np.inf)
-        after = self._arrive(front.numbers, params, Progress(objective, np.inf, change, rate))
-        return after._replace(progress=after.progress._replace(gain=after.progress.objective - objective))
+        after = self._arrive(front.numbers, params, front.progress)
+        gain = after.progress.objective - objective
+        change = rate = np.full(n_runs, np.inf)
+        if is_settled(after.progress.objective, gain, self._n_rows, self._tol).any():
+            change = parameter_changes(params, front.params, n_runs)
+            comparable = (moved > 0) & (moved < np.inf)
+            rate = np.where(comparable, change / np.where(comparable, moved, 1.0), np.inf)
+        return after._replace(progress=Progress(after.progress.objective, gain, change, rate))
 
     def _advance(
         self, front: _Front, starts: Sequence[Any], n_iter: int, ended: dict[int, Run]

@@ -45,7 +45,7 @@ class Progress(NamedTuple):
 
     objective: Any
     gain: Any = np.inf  # objective now - before
-    change: Any = np.inf  # of the parameters, relative (see `parameter_change`)
+    change: Any = np.inf  # of the parameters, relative (see `parameter_change`); asked for once the gain has settled
     rate: Any = np.inf  # change now / change before
 
 
@@ -78,17 +78,24 @@ def is_over(progress: Progress, n_rows: float, tol: float, *, monotone: bool) ->
     lost = ~np.isfinite(progress.objective)
     if monotone:
         lost = lost | _has_fallen(progress, n_rows)
-    return lost | _has_arrived(progress, n_rows, tol) if tol > 0 else lost
+    return lost | _has_arrived(progress, n_rows, tol)
 
 
 def _has_fallen(progress: Progress, n_rows: float) -> Any:
     return progress.gain < -_FALL * (np.abs(progress.objective) + n_rows)
 
 
+def is_settled(objective: Any, gain: Any, n_rows: float, tol: float) -> Any:
+    """Where the gain is small enough for the parameters to be looked at; nowhere with tol 0."""
+    if tol == 0:
+        return np.zeros(np.shape(gain), dtype=bool)
+    size = np.abs(objective) + n_rows
+    return np.abs(gain) <= np.maximum(tol * n_rows, 4 * np.finfo(float).eps * size)
+
+
 def _has_arrived(progress: Progress, n_rows: float, tol: float) -> Any:
-    size = np.abs(progress.objective) + n_rows
-    settled = np.abs(progress.gain) <= np.maximum(tol * n_rows, 4 * np.finfo(float).eps * size)
-    return settled & (distance_left(progress) <= 0.1 * np.sqrt(tol))
+    settled = is_settled(progress.objective, progress.gain, n_rows, tol)
+    return settled & (distance_left(progress) <= 0.1 * np.sqrt(tol)) if np.any(settled) else settled
 
 
 def verdict(progress: Progress, n_rows: float, tol: float, *, monotone: bool) -> tuple[Status, str] | None:
@@ -107,7 +114,7 @@ def verdict(progress: Progress, n_rows: float, tol: float, *, monotone: bool) ->
             f"the objective fell by {-progress.gain:.3g} nats in one iteration, which an exact E-step and M-step "
             "cannot do: the M-step does not maximise what log_prior and log_joint say"
         )
-    if tol == 0 or not _has_arrived(progress, n_rows, tol):
+    if not _has_arrived(progress, n_rows, tol):
         return None
     return Status.CONVERGED, (
         f"the last iteration gained {max(progress.gain, 0.0):.2g} nats, and the parameters are estimated to be "

@@ -173,7 +173,7 @@ def _record(problem: Problem, iteration: int, kind: str, params: Any, q: Any, se
     return HalfStep(
         iteration=iteration,
         kind=kind,
-        params=map_leaves(_read_only, params),
+        params=map_leaves(read_only, params),
         q=q,
         log_likelihood=total(log_likelihood, weight),
         log_prior=model.log_prior(params),
@@ -184,7 +184,8 @@ def _record(problem: Problem, iteration: int, kind: str, params: Any, q: Any, se
     )
 
 
-def _read_only(array: np.ndarray) -> np.ndarray:
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The same numbers, not to be written to."""
     view = array.view()
     view.flags.writeable = False
     return view

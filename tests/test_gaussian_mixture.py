@@ -195,3 +195,47 @@ def test_hard_em_raises_the_elbo_and_may_lower_the_log_likelihood():
     assert hard.log_likelihood < soft.log_likelihood - 1.0
     first = hard.trace[0]
     assert first.kl == pytest.approx(-np.log(soft.responsibilities(FAITHFUL).max(axis=1)).sum(), rel=1e-10)
+
+
+@pytest.mark.parametrize("covariance", ["full", "tied", "diag", "spherical"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_recorded_run_is_that_of_the_half_steps(covariance, weighted):
+    """A run is recorded from the params that its fast passes went through; `steps` computes one half-step at a time."""
+    weight = np.arange(272) % 3 / 1.5 if weighted else None
+    model = em.Mixture(em.Gaussian(covariance), 3)
+    fit = em.fit(model, FAITHFUL, restarts=1, seed=3, tol=0, max_iter=40, weight=weight, trace=True)
+    again = em.fit(model, FAITHFUL, restarts=1, seed=3, tol=0, max_iter=40, weight=weight)
+    halves = list(islice(em.steps(model, FAITHFUL, fit.restarts[0].start, weight=weight), 80))
+    assert len(fit.trace) == len(again.trace) == len(halves)
+    for half, later, one in zip(fit.trace, again.trace, halves, strict=True):
+        assert (half.kind, half.iteration) == (later.kind, later.iteration) == (one.kind, one.iteration)
+        for name in ("log_likelihood", "elbo", "entropy", "expected_log_joint", "log_prior", "objective"):
+            assert getattr(half, name) == pytest.approx(getattr(one, name), rel=1e-10)
+            assert getattr(later, name) == getattr(half, name)
+        assert half.kl == pytest.approx(one.kl, rel=1e-6, abs=1e-20)
+        np.testing.assert_allclose(half.q.probs, one.q.probs, rtol=0, atol=1e-9)
+        np.testing.assert_allclose(half.kl_rows, one.kl_rows, rtol=1e-5, atol=1e-14)
+    assert fit.trace[-1].log_likelihood == pytest.approx(fit.log_likelihood, rel=1e-12)
+
+
+def test_starts_together_end_as_each_would_alone():
+    model = em.Mixture(em.Gaussian("full"), 3)
+    together = em.fit(model, FAITHFUL, restarts=12, seed=5)
+    for run in together.restarts:
+        alone = em.fit(model, FAITHFUL, init=run.start)
+        assert alone.status == run.status
+        assert alone.log_likelihood == pytest.approx(run.log_likelihood, rel=1e-9)
+        assert abs(alone.n_iter - run.n_iter) <= 2
+
+
+def test_starts_that_collapse_leave_the_others_alone():
+    x = np.concatenate([np.zeros((2, 2)), FAITHFUL])  # two equal rows, to collapse on
+    model = em.Mixture(em.Gaussian("full"), 6)
+    fit = em.fit(model, x, init="random-rows", restarts=30, seed=0, max_iter=400)
+    ended = {run.status for run in fit.restarts}
+    assert "DEGENERATE" in ended
+    assert ended - {"DEGENERATE"}
+    for run in fit.restarts[:10]:
+        alone = em.fit(model, x, init=run.start, max_iter=400)
+        assert (alone.status == "DEGENERATE") == (run.status == "DEGENERATE")
+        assert alone.objective == pytest.approx(run.objective, rel=1e-6)
