@@ -117,8 +117,8 @@ def _(lesson):
 def _(asked, here, lesson, restores):
     _downloads = (
         [
-            page.csv(lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
-            page.csv(classroom.rows_csv(lesson, asked), "rows.csv", "rows and responsibilities"),
+            page.csv(lambda: lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
+            page.csv(lambda: classroom.rows_csv(lesson, asked), "rows.csv", "rows and responsibilities"),
         ]
         if lesson.fit is not None
         else []

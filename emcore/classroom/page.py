@@ -3,7 +3,7 @@
 `emcore` does not know marimo: a notebook hands it over, `page = Page(mo)`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,9 +52,10 @@ class Page:
         table = self.mo.ui.table(trace.to_frame(), selection=None, page_size=12)
         return self.mo.accordion({"Every half-step in numbers": table})
 
-    def csv(self, text: str, filename: str, label: str) -> Any:
-        """A button that downloads a table."""
-        return self.mo.download(text.encode(), filename, label=f"{label} (CSV)")
+    def csv(self, text: str | Callable[[], str], filename: str, label: str) -> Any:
+        """A button that downloads a table; one that is still to be written is written when it is asked for."""
+        data = text.encode() if isinstance(text, str) else lambda: text().encode()
+        return self.mo.download(data, filename, label=f"{label} (CSV)")
 
     def for_the_teacher(
         self,
