@@ -5,7 +5,7 @@ of the latent structure. It reads its own fields (`means`, `rates`, …) from wh
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 
@@ -63,6 +63,23 @@ class Family(Protocol):
 
     def select(self, params: Any, order: Any) -> Any:
         """The Params with components in another order."""
+        ...
+
+
+@runtime_checkable
+class ExponentialFamily(Protocol):
+    """What a family adds to `Family` whose log-density is η · t(x) + log h(x), so that fast passes are open to it."""
+
+    def sufficient(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """t(x_i) (n, p) and log h(x_i) (n,); what is 0 for missing cells leaves them out."""
+        ...
+
+    def natural(self, params: Any) -> np.ndarray:
+        """η (k, p), log 0 a huge finite number (see `numerics.log_for_counts`)."""
+        ...
+
+    def stats_of_sums(self, sums: np.ndarray) -> Any:
+        """What `suff_stats` gives, from Σ_i r_ik t(x_i) (k, p)."""
         ...
 
 

@@ -67,25 +67,36 @@ class Binomial:
         """Itself."""
         return self
 
-    def log_prob(self, params: Any, x: np.ndarray) -> np.ndarray:
-        """log p(x_i | z = k) (n, k), binomial coefficients included."""
-        check_n_features(x, params.probs.shape[1])
+    def sufficient(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Successes, then failures (n, 2d); Σ log C(m, x) (n,)."""
         seen = ~np.isnan(x)
         wins = np.where(seen, x, 0.0)
         losses = np.where(seen, self.n_trials - wins, 0.0)
-        log_prob = wins @ log_for_counts(params.probs).T + losses @ log_for_counts(1.0 - params.probs).T
-        return restore_log_zero(log_prob + self._log_coefficient(wins, losses)[:, None])
+        return np.concatenate([wins, losses], axis=1), self._log_coefficient(wins, losses)
 
     def _log_coefficient(self, wins: np.ndarray, losses: np.ndarray) -> np.ndarray:
         if self.n_trials == 1:
             return np.zeros(len(wins))
         return (gammaln(wins + losses + 1) - gammaln(wins + 1) - gammaln(losses + 1)).sum(axis=1)
 
+    def natural(self, params: Any) -> np.ndarray:
+        """log p, then log(1 - p) (k, 2d)."""
+        return log_for_counts(np.concatenate([params.probs, 1.0 - params.probs], axis=1))
+
+    def stats_of_sums(self, sums: np.ndarray) -> BinomialStats:
+        """Successes and trials (k, d)."""
+        wins, losses = np.split(sums, 2, axis=1)
+        return BinomialStats(wins, wins + losses)
+
+    def log_prob(self, params: Any, x: np.ndarray) -> np.ndarray:
+        """log p(x_i | z = k) (n, k), binomial coefficients included."""
+        check_n_features(x, params.probs.shape[1])
+        statistics, log_base = self.sufficient(x)
+        return restore_log_zero(statistics @ self.natural(params).T + log_base[:, None])
+
     def suff_stats(self, x: np.ndarray, responsibilities: np.ndarray) -> BinomialStats:
         """Successes and trials (k, d)."""
-        seen = ~np.isnan(x)
-        trials = responsibilities.T @ (seen * np.asarray(self.n_trials, dtype=float))
-        return BinomialStats(responsibilities.T @ np.where(seen, x, 0.0), trials)
+        return self.stats_of_sums(responsibilities.T @ self.sufficient(x)[0])
 
     def mle(self, stats: BinomialStats, params: Any) -> BinomialParams:
         """probs = (successes + a) / (trials + a + b), kept 1e-12 away from 0 and 1: the maximiser in that box.

@@ -15,7 +15,7 @@ from scipy.special import xlogy
 from emcore.data import as_matrix, check_counts, check_n_features
 from emcore.families.base import as_field, check_range, ratio_or_keep
 from emcore.families.binomial import check_pseudo
-from emcore.numerics import log_or_minus_inf
+from emcore.numerics import log_for_counts, log_or_minus_inf
 from emcore.parameters import Constraint, Simplex
 
 
@@ -82,6 +82,22 @@ class Categorical:
         by_item = np.moveaxis(log_or_minus_inf(params.probs), 0, 2)  # (d, L, k)
         cells = by_item[np.arange(x.shape[1]), codes]  # (n, d, k)
         return np.where(seen[:, :, None], cells, 0.0).sum(axis=1)
+
+    def sufficient(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Indicators of every level of every item in turn (n, Σ_j L_j); 0 (n,)."""
+        items, levels = np.nonzero(self._real())
+        return (x[:, items] == levels).astype(float), np.zeros(len(x))
+
+    def natural(self, params: Any) -> np.ndarray:
+        """log probs (k, Σ_j L_j)."""
+        return log_for_counts(params.probs[:, self._real() > 0])
+
+    def stats_of_sums(self, sums: np.ndarray) -> CategoricalStats:
+        """Counts (k, d, L)."""
+        real = self._real() > 0
+        counts = np.zeros((len(sums), *real.shape))
+        counts[:, real] = sums
+        return CategoricalStats(counts)
 
     def suff_stats(self, x: np.ndarray, responsibilities: np.ndarray) -> CategoricalStats:
         """Counts (k, d, L)."""

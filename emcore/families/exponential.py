@@ -61,17 +61,27 @@ class Exponential:
         """Itself."""
         return self
 
+    def sufficient(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """1 for every cell seen, then times (n, 2d); 0 (n,)."""
+        seen = ~np.isnan(x)
+        return np.concatenate([seen, np.where(seen, x, 0.0)], axis=1), np.zeros(len(x))
+
+    def natural(self, params: Any) -> np.ndarray:
+        """log λ, then -λ (k, 2d)."""
+        return np.concatenate([log_for_counts(params.rates), -params.rates], axis=1)
+
+    def stats_of_sums(self, sums: np.ndarray) -> ExponentialStats:
+        """Events and time (k, d)."""
+        return ExponentialStats(*np.split(sums, 2, axis=1))
+
     def log_prob(self, params: Any, x: np.ndarray) -> np.ndarray:
         """log p(x_i | z = k) (n, k)."""
         check_n_features(x, params.rates.shape[1])
-        seen = ~np.isnan(x)
-        log_prob = seen.astype(float) @ log_for_counts(params.rates).T - np.where(seen, x, 0.0) @ params.rates.T
-        return restore_log_zero(log_prob)
+        return restore_log_zero(self.sufficient(x)[0] @ self.natural(params).T)
 
     def suff_stats(self, x: np.ndarray, responsibilities: np.ndarray) -> ExponentialStats:
         """Events and time (k, d)."""
-        seen = ~np.isnan(x)
-        return ExponentialStats(responsibilities.T @ seen.astype(float), responsibilities.T @ np.where(seen, x, 0.0))
+        return self.stats_of_sums(responsibilities.T @ self.sufficient(x)[0])
 
     def mle(self, stats: ExponentialStats, params: Any) -> ExponentialParams:
         """rates = (events + a) / (time + b)."""

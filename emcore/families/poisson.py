@@ -53,18 +53,29 @@ class Poisson:
         """Itself."""
         return self
 
+    def sufficient(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Counts, then 1 for every cell seen (n, 2d); -Σ log x! (n,)."""
+        seen = ~np.isnan(x)
+        counts = np.where(seen, x, 0.0)
+        return np.concatenate([counts, seen], axis=1), -gammaln(counts + 1.0).sum(axis=1)
+
+    def natural(self, params: Any) -> np.ndarray:
+        """log λ, then -λ (k, 2d)."""
+        return np.concatenate([log_for_counts(params.rates), -params.rates], axis=1)
+
+    def stats_of_sums(self, sums: np.ndarray) -> PoissonStats:
+        """Events and exposure (k, d)."""
+        return PoissonStats(*np.split(sums, 2, axis=1))
+
     def log_prob(self, params: Any, x: np.ndarray) -> np.ndarray:
         """log p(x_i | z = k) (n, k), the factorials included."""
         check_n_features(x, params.rates.shape[1])
-        seen = ~np.isnan(x)
-        counts = np.where(seen, x, 0.0)
-        log_prob = counts @ log_for_counts(params.rates).T - seen.astype(float) @ params.rates.T
-        return restore_log_zero(log_prob - gammaln(counts + 1.0).sum(axis=1)[:, None])
+        statistics, log_base = self.sufficient(x)
+        return restore_log_zero(statistics @ self.natural(params).T + log_base[:, None])
 
     def suff_stats(self, x: np.ndarray, responsibilities: np.ndarray) -> PoissonStats:
         """Events and exposure (k, d)."""
-        seen = ~np.isnan(x)
-        return PoissonStats(responsibilities.T @ np.where(seen, x, 0.0), responsibilities.T @ seen.astype(float))
+        return self.stats_of_sums(responsibilities.T @ self.sufficient(x)[0])
 
     def mle(self, stats: PoissonStats, params: Any) -> PoissonParams:
         """rates = (events + a) / (exposure + b)."""
