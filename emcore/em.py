@@ -17,7 +17,7 @@ from emcore.numerics import DegenerateError
 from emcore.passes import EMMap, Pass, plain_passes, traced_passes
 from emcore.replay import replay
 from emcore.stopping import Progress, Run, Status, out_of_iterations, parameter_change, verdict
-from emcore.trace import HalfStep, Problem, Trace, half_steps, pose, read, start_params
+from emcore.trace import HalfStep, Problem, Trace, half_steps, many_start_params, pose, read, start_params
 from emcore.trees import to_vector
 
 _DEFAULT_RESTARTS = 10
@@ -223,8 +223,7 @@ def _starts(problem: Problem, init: Any, restarts: int | None, seed: int) -> Ite
         yield start_params(problem, init, np.random.default_rng(seed))
         return
     seen: set[bytes] = set()
-    for stream in np.random.default_rng(seed).spawn(_DEFAULT_RESTARTS if restarts is None else restarts):
-        params = start_params(problem, init, stream)
+    for params in many_start_params(problem, init, seed, _DEFAULT_RESTARTS if restarts is None else restarts):
         drawn = to_vector(params).tobytes()
         if drawn not in seen:  # some named starts draw nothing
             seen.add(drawn)

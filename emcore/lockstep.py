@@ -122,8 +122,7 @@ class Lockstep:
         return after.only(~over)
 
     def _end(self, front: _Front, i: int, starts: Sequence[Any], n_iter: int, status: Status, message: str) -> Run:
-        own = _select(front, np.arange(len(front.numbers)) == i)
-        (params,) = self._model.unpile(own.params, 1)
-        value, log_likelihood = float(own.progress.objective[0]), float(own.log_likelihood[0])
+        (params,) = self._model.unpile(_select(front.params, np.arange(len(front.numbers)) == i), 1)
+        value, log_likelihood = float(front.progress.objective[i]), float(front.log_likelihood[i])
         start = starts[front.numbers[i]]
         return Run(start, params, value, log_likelihood, n_iter, status, message, n_iter + 1)

@@ -5,6 +5,7 @@ log p(x) = ELBO + KL are recorded after each, on their own, so that their agreem
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, NamedTuple
@@ -113,6 +114,15 @@ def start_params(problem: Problem, init: Any, rng: np.random.Generator) -> Any:
         return _start_params(problem, init, rng)
     except DegenerateError as error:
         raise ValueError(f"the start is degenerate: {error}; give another init") from error
+
+
+def many_start_params(problem: Problem, method: str, seed: int, n_starts: int) -> list[Any]:
+    """`start_params` by a method's name, once for every child of the seed; together where the model can."""
+    model, x, weight = problem
+    if hasattr(model, "many_initial_params"):
+        with suppress(DegenerateError):  # one of them: let each speak for itself
+            return model.many_initial_params(x, method, np.random.default_rng(seed).spawn(n_starts), weight)
+    return [start_params(problem, method, rng) for rng in np.random.default_rng(seed).spawn(n_starts)]
 
 
 def _start_params(problem: Problem, init: Any, rng: np.random.Generator) -> Any:

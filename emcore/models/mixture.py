@@ -30,12 +30,20 @@ from emcore.kernels.base import Kernel, MixtureStats, pile_up, take_apart
 from emcore.kernels.choice import kernel_for
 from emcore.kernels.plain import PlainKernel
 from emcore.model import AbstractDiscreteLatent, Survey
-from emcore.numerics import DegenerateError, emptied, expectation_rows, log_or_minus_inf, normalize_log_rows
+from emcore.numerics import (
+    DegenerateError,
+    emptied,
+    expectation_rows,
+    log_or_minus_inf,
+    normalize_log_rows,
+    row_blocks,
+)
 from emcore.parameters import Constraint, Fixed, Simplex
 from emcore.posteriors import CategoricalPosterior
 from emcore.trees import joined
 
 _EMPTY = 1e-10  # share of the rows under which a component holds nothing
+_CELLS = 2_000_000  # responsibilities of several starts held at a time
 
 
 @dataclass(frozen=True)
@@ -232,6 +240,20 @@ class Mixture(AbstractDiscreteLatent):
         features = self.family.seeding_features(x)
         responsibilities = starting_responsibilities(features, self.n_components, method, rng, weight)
         return self.params_from_responsibilities(x, responsibilities, weight)
+
+    def many_initial_params(
+        self, x: np.ndarray, method: str, rngs: Sequence[np.random.Generator], weight: Any = None
+    ) -> list[Any]:
+        """`initial_params` for every generator, by one M-step for many."""
+        if self._completing(x) is not None or not getattr(self.family, "piles", True):
+            return [self.initial_params(x, method, rng, weight) for rng in rngs]
+        features, k = self.family.seeding_features(x), self.n_components
+        found: list[Any] = []
+        for some in row_blocks(len(rngs), max(1, _CELLS // (len(x) * k))):
+            seeded = [starting_responsibilities(features, k, method, rng, weight) for rng in rngs[some]]
+            stats = self.suff_stats(x, CategoricalPosterior(np.concatenate(seeded, axis=1)), weight)
+            found += self.unpile(self.m_step_pile(stats, None, len(seeded)), len(seeded))
+        return found
 
     def params_at_means(self, x: np.ndarray, means: np.ndarray) -> Any:
         """A start with `means` (k, d) where they were put: every row to the nearest one, one M-step, then those means.
