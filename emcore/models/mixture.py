@@ -245,7 +245,8 @@ class Mixture(AbstractDiscreteLatent):
         self, x: np.ndarray, method: str, rngs: Sequence[np.random.Generator], weight: Any = None
     ) -> list[Any]:
         """`initial_params` for every generator, by one M-step for many."""
-        if self._completing(x) is not None or not getattr(self.family, "piles", True):
+        apart = self.shared_fields or not getattr(self.family, "piles", True)
+        if apart or self._completing(x) is not None:
             return [self.initial_params(x, method, rng, weight) for rng in rngs]
         features, k = self.family.seeding_features(x), self.n_components
         found: list[Any] = []
