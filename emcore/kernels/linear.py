@@ -14,8 +14,8 @@ import numpy as np
 
 from emcore.kernels.softmax import Softmax
 
-_WORK = 50_000  # numbers that a block may touch (400 kB): they stay in the second-level cache
-_FEWEST, _MOST = 256, 16_384  # rows of a block
+_WORK = 100_000  # numbers that a block may touch (800 kB): they stay in the second-level cache
+_FEWEST, _MOST = 512, 16_384  # rows of a block
 
 
 class Features(Protocol):
@@ -98,7 +98,7 @@ class LinearRows:
 
 
 def even_blocks(n: int, size: int) -> list[slice]:
-    """Blocks of nearly equal length, none above `size` (itself kept between 256 and 16,384) rows."""
+    """Blocks of nearly equal length, none above `size` (itself kept between 512 and 16,384) rows."""
     size = min(max(size, _FEWEST), _MOST)
     number = -(-n // size)
     length = -(-n // number)

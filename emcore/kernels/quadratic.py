@@ -59,11 +59,12 @@ class FullForm:
 
     def fill(self, y: np.ndarray, out: np.ndarray) -> None:
         """See `Form.fill`."""
-        start = len(y)
-        out[:start] = y
-        for i in range(1, len(y)):
-            np.multiply(y[i], y[i:], out=out[start : start + len(y) - i])
-            start += len(y) - i
+        start = p = len(y)
+        near = out[:p]  # rows of a block that lie together are read faster
+        near[:] = y
+        for i in range(1, p):
+            np.multiply(near[i], near[i:], out=out[start : start + p - i])
+            start += p - i
 
     def natural(self, log_weights: np.ndarray, params: Any) -> Natural | None:
         """See `Form.natural`."""
