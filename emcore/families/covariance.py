@@ -12,6 +12,7 @@ import numpy as np
 
 from emcore.numerics import DegenerateError, cholesky, log_det_from_cholesky
 
+_MANY = 32  # matrices from which on an operation is written out over all of them
 _BY_HAND = 4  # up to this many features, a product of tiny matrices costs more to call than to write out
 
 
@@ -288,7 +289,7 @@ def refuse_collapse(shape: Covariance, covariances: np.ndarray, pooled_variances
     Or than 1e-7 of its own width: below that a matrix's smallest eigenvalue is rounding, and an iteration that should
     shrink it further would stall there. `pooled_variances` (d,) are those of all rows: units do not matter.
     """
-    scale = np.sqrt(np.where(pooled_variances > 0, pooled_variances, 1.0))
+    scale = np.sqrt(pooled_variances + (pooled_variances == 0.0))
     least, greatest = shape.widths(covariances, scale)
     sound = least >= np.maximum(1e-16, 1e-14 * greatest)
     if not sound.all():
@@ -300,11 +301,16 @@ def refuse_collapse(shape: Covariance, covariances: np.ndarray, pooled_variances
 
 
 def matrix_widths(covariances: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least and greatest eigenvalue (k,) of matrices (k, d, d) in units of `scale`; 0 where one is not finite."""
-    relative = covariances / (scale[:, None] * scale)
-    if not np.isfinite(relative).all():
+    """Least and greatest eigenvalue (k,) of matrices (k, d, d) in units of `scale`; NaN or 0 where one is not finite."""
+    relative = covariances.reshape(-1, len(scale), len(scale)) / (scale[:, None] * scale)
+    if len(scale) == 2 and len(relative) >= _MANY:  # written out: a call of LAPACK for each would cost more
+        a, b, c = relative[:, 0, 0], relative[:, 1, 0], relative[:, 1, 1]
+        greatest = 0.5 * (a + c + np.sqrt((a - c) ** 2 + 4.0 * b * b))
+        return (a * c - b * b) / np.maximum(greatest, np.finfo(float).tiny), greatest
+    try:
+        values = np.linalg.eigvalsh(relative)
+    except np.linalg.LinAlgError:
         return np.zeros(1), np.zeros(1)
-    values = np.linalg.eigvalsh(relative).reshape(-1, len(scale))
     return values[:, 0], values[:, -1]
 
 

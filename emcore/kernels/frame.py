@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from emcore.families.covariance import Covariance, Full, Spherical, Tied
+from emcore.kernels.small import solve_lower
 from emcore.numerics import row_blocks
 
 _BLOCK = 8192
@@ -54,4 +55,4 @@ class Frame(NamedTuple):
         target = np.empty((k, d, c + d))
         np.subtract(self.centre[:, None], means.transpose(0, 2, 1), out=target[:, :, :c])
         target[:, :, c:] = self.factor
-        return np.linalg.solve(factors, target)
+        return solve_lower(factors, target)

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from emcore.kernels.softmax import Softmax
+from emcore.kernels.softmax import Softmax, components_first, starts_first
 
 _WORK = 100_000  # numbers that a block may touch (800 kB): they stay in the second-level cache
 _FEWEST, _MOST = 512, 16_384  # rows of a block
@@ -73,6 +73,7 @@ class LinearRows:
         """
         components, p = natural.shape
         room, softmax, blocks = self._planned(components, n_starts)
+        natural = components_first(natural, n_starts)
         sums, value = np.empty((p, components)), np.zeros(n_starts)
         for number, rows in enumerate(blocks):
             features = self._features.block(rows)
@@ -84,7 +85,7 @@ class LinearRows:
                 sums += features @ q.T
             else:
                 np.matmul(features, q.T, out=sums)
-        return sums, value
+        return starts_first(sums.T, n_starts).T, value
 
     def _planned(self, components: int, n_starts: int) -> tuple[np.ndarray, Softmax, list[slice]]:
         """Room for a block, and the blocks; kept until a sweep of another size."""

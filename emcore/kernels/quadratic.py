@@ -16,7 +16,8 @@ import numpy as np
 from emcore.families.covariance import Covariance
 from emcore.families.gaussian_stats import GaussianStats
 from emcore.kernels.frame import Frame
-from emcore.numerics import LOG_2PI, cholesky
+from emcore.kernels.small import cholesky, half_log_det, trace, trace_of_inverse
+from emcore.numerics import LOG_2PI
 
 SHARPEST = 3e5  # (1 + |m|²) / λ
 _TINY = np.finfo(float).tiny
@@ -74,9 +75,9 @@ class FullForm:
         products = maps.transpose(0, 2, 1) @ maps
         natural = products.reshape(k, -1).take(self._pairs, axis=1)
         natural *= self._factors
-        if not (_trace(products[:, 1:, 1:]) * _one_plus_squares(self._frame, means)).max() < SHARPEST:
+        if not (trace(products[:, 1:, 1:]) * _one_plus_squares(self._frame, means)).max() < SHARPEST:
             return None
-        natural[:, 0] += log_weights - 0.5 * d * LOG_2PI - _half_log_det(factors)
+        natural[:, 0] += log_weights - 0.5 * d * LOG_2PI - half_log_det(factors)
         return natural, 0.0
 
     def stats(self, sums: np.ndarray, n_starts: int) -> Sums | None:
@@ -112,11 +113,11 @@ class TiedForm:
         offsets, slopes = maps[:, :, :c].transpose(0, 2, 1), maps[:, :, c:]
         precisions = slopes.transpose(0, 2, 1) @ slopes
         far = _one_plus_squares(self._frame, means).reshape(n_starts, c).max(axis=1)
-        if not (_trace(precisions) * far).max() < SHARPEST:
+        if not (trace(precisions) * far).max() < SHARPEST:
             return None
         natural = np.empty((k, 1 + d))
         natural[:, 1:] = (offsets @ -slopes).reshape(k, d)
-        constants = -0.5 * row_squares(offsets) - (_half_log_det(factors) + 0.5 * d * LOG_2PI)[:, None]
+        constants = -0.5 * row_squares(offsets) - (half_log_det(factors) + 0.5 * d * LOG_2PI)[:, None]
         np.add(constants.ravel(), log_weights, out=natural[:, 0])
         return natural, -0.5 * (precisions.reshape(n_starts, -1) @ self._second.ravel())
 
@@ -136,12 +137,8 @@ class TiedForm:
 
 def kept_digits(scatter: np.ndarray, counts: np.ndarray, far: np.ndarray) -> bool:
     """Whether scatter / counts (k, d, d) is well above the rounding of products whose size is `far` (k,)."""
-    try:
-        precisions = np.linalg.inv(scatter)
-    except np.linalg.LinAlgError:
-        return False
-    loss = _trace(precisions) * counts * far
-    return bool(0.0 < loss.min() and loss.max() < SHARPEST)  # noqa: SIM300
+    loss = trace_of_inverse(scatter) * counts * far
+    return bool(loss.max() < SHARPEST)  # False for NaN too
 
 
 def row_squares(rows: np.ndarray) -> np.ndarray:
@@ -151,14 +148,6 @@ def row_squares(rows: np.ndarray) -> np.ndarray:
 
 def _one_plus_squares(frame: Frame, means: np.ndarray) -> np.ndarray:
     return row_squares((means - frame.centre) @ frame.inverse.T) + 1.0
-
-
-def _half_log_det(factors: np.ndarray) -> np.ndarray:
-    return np.add.reduce(np.log(factors.diagonal(axis1=1, axis2=2)), axis=1)
-
-
-def _trace(matrices: np.ndarray) -> np.ndarray:
-    return np.add.reduce(matrices.diagonal(axis1=1, axis2=2), axis=1)  # half the cost of np.trace for tiny ones
 
 
 def counts_and_means(sums: np.ndarray, d: int) -> tuple[np.ndarray, np.ndarray]:

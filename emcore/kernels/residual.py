@@ -10,8 +10,9 @@ import numpy as np
 
 from emcore.kernels.frame import Frame
 from emcore.kernels.linear import even_blocks
-from emcore.kernels.softmax import Softmax
-from emcore.numerics import LOG_2PI, cholesky, log_det_from_cholesky
+from emcore.kernels.small import cholesky, half_log_det
+from emcore.kernels.softmax import Softmax, components_first, starts_first
+from emcore.numerics import LOG_2PI
 
 _WORK = 50_000
 _SHARPEST = 1e10  # Σ 1/λ over the eigenvalues of a covariance in the frame
@@ -41,7 +42,7 @@ class ResidualRows:
         whiten = np.zeros((k, 1 + d, 1 + d))  # the 1 stays: its square counts rows
         whiten[:, 0, 0] = 1.0
         whiten[:, 1:] = maps
-        constants = log_weights - 0.5 * (log_det_from_cholesky(factors) + d * LOG_2PI - 1.0)
+        constants = log_weights - half_log_det(factors) - 0.5 * (d * LOG_2PI - 1.0)
         sums, value = self._blocks(whiten, constants, n_starts)
         counts, first = sums[:, 0, 0], sums[:, 1:, 0]
         shift = first / np.where(counts > 0, counts, 1.0)[:, None]
@@ -53,6 +54,7 @@ class ResidualRows:
 
     def _blocks(self, whiten: np.ndarray, constants: np.ndarray, n_starts: int) -> tuple[np.ndarray, np.ndarray]:
         """Σ_i q_ic r̃ r̃ᵀ (k, 1 + d, 1 + d) for r̃ = (1, r), and the log-likelihoods."""
+        whiten, constants = components_first(whiten, n_starts), components_first(constants, n_starts)
         k, p = whiten.shape[:2]
         dtype = self._y.dtype
         stacked, offsets = whiten.reshape(k * p, p).astype(dtype), constants.astype(dtype)[:, None]
@@ -73,7 +75,7 @@ class ResidualRows:
             value += softmax(q, None if self._weight is None else self._weight[rows])
             np.multiply(residuals, q[:, None], out=product)
             sums += product @ np.swapaxes(residuals, 1, 2)
-        return sums, value
+        return starts_first(sums, n_starts), value
 
 
 def _resolved(scatter: np.ndarray, counts: np.ndarray, maps: np.ndarray) -> bool:
