@@ -16,7 +16,6 @@ A notebook makes the widget in a cell that depends on no control and updates it 
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,9 +28,9 @@ import anywidget
 import narwhals.stable.v1 as nw
 import numpy as np
 import traitlets
-import vl_convert
 from altair.utils import sanitize_narwhals_dataframe
 
+from emcore.charts.bundle import BUNDLE
 from emcore.charts.picture import Picture
 
 _STATIC = Path(__file__).parent / "static"
@@ -41,9 +40,7 @@ _MARK = "__emcore_table__"
 
 def _module() -> str:
     """The widget's JavaScript with Vega, Vega-Lite and vega-embed inside (gzipped: 0.9 MB becomes 0.4 MB)."""
-    version = ".".join(alt.SCHEMA_VERSION.split(".")[:2])
-    library = vl_convert.javascript_bundle("export default vegaEmbed;", vl_version=version)
-    packed = base64.b64encode(gzip.compress(library.encode(), mtime=0)).decode()
+    packed = base64.b64encode(BUNDLE.read_bytes()).decode()
     scripts = [(_STATIC / name).read_text(encoding="utf-8") for name in _SCRIPTS]
     return "\n".join([f'const LIBRARY = "{packed}";', *scripts])
 

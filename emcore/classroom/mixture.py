@@ -174,7 +174,7 @@ def seeded_means(settings: MixtureSettings) -> tuple[tuple[float, float], ...]:
     return tuple((float(a), float(b)) for a, b in params.means)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=60)
 def mixture_lesson(settings: MixtureSettings) -> Lesson:
     """Run EM on the settings, half-steps recorded; bad settings come back as a sentence in `trouble`."""
     try:
@@ -199,7 +199,7 @@ def _model(settings: MixtureSettings) -> Mixture:
     return Mixture(Gaussian(settings.covariance, prior=prior), settings.n_components)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def _posed(dataset: str, columns: tuple[str, str], model: Mixture) -> Problem:
     return pose(model, table(dataset, columns))
 

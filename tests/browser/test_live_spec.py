@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gzip
 import json
 
 import altair as alt
@@ -12,6 +13,7 @@ import polars as pl
 import pytest
 
 from emcore import charts
+from emcore.charts import bundle
 from emcore.charts.live import LiveChart, live_spec, pack
 from tests.traces import geyser
 
@@ -187,3 +189,13 @@ def test_handles_and_shared_parameters_from_the_page_arrive():
 def test_handles_that_are_not_points_are_refused():
     with pytest.raises(ValueError, match=r"handles must be \[x\] or \[x, y\]"):
         LiveChart(handles=[[1, 2, 3]])
+
+
+def test_the_library_on_the_page_can_draw_what_altair_writes():
+    major, minor = map(int, bundle.versions()["vega-lite"].split("."))
+    asked = [int(part) for part in alt.SCHEMA_VERSION.removeprefix("v").split(".")]
+    assert major == asked[0]
+    assert minor >= asked[1], "Altair is newer: run python -m emcore.charts.bundle"
+    library = gzip.decompress(bundle.BUNDLE.read_bytes()).decode()
+    assert "as default" in library
+    assert len(library) > 500_000
