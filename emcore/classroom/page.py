@@ -22,6 +22,29 @@ class Page:
         cells = ("".join(f"{view}" for view in column) for column in columns)
         return self.mo.Html("<div class='em-grid'>" + "".join(f"<div>{cell}</div>" for cell in cells) + "</div>")
 
+    def control(self, of: links.Number | links.Choice | links.Flag, value: Any, label: str, **options: Any) -> Any:
+        """The field of a control that a link may set: a slider for numbers, a switch for a flag, else a list.
+
+        `options` go to marimo: debounce=True for a slider whose every value is a fit of its own.
+        """
+        ui, wide = self.mo.ui, {"label": label, "full_width": True} | options
+        match of:
+            case links.Flag():
+                return ui.switch(value=value, label=label, **options)
+            case links.Number():
+                return ui.slider(of.low, of.high, value=value, show_value=True, **wide)
+            case links.Choice() if isinstance(of.options[0], str):
+                return ui.dropdown(list(of.options), value=value, **wide)
+        return ui.slider(steps=list(of.options), value=value, show_value=True, **wide)
+
+    def number(self, of: links.Number, value: float, label: str) -> Any:
+        """A control's field to type a number into: a seed has no neighbours."""
+        return self.mo.ui.number(of.low, of.high, value=value, label=label, full_width=True)
+
+    def folded(self, title: str, make: Callable[[], Any]) -> Any:
+        """Something under its title, made when it is opened."""
+        return self.mo.accordion({title: make}, lazy=True)
+
     def number_fields(self, exercises: Iterable[Exercise]) -> Any:
         """One number field per exercise."""
         field = self.mo.ui.number
@@ -48,9 +71,9 @@ class Page:
         return self.mo.hstack([*stats, identity], wrap=True, widths="equal")
 
     def every_half_step(self, trace: Any) -> Any:
-        """The trace as a table, folded away."""
-        table = self.mo.ui.table(trace.to_frame(), selection=None, page_size=12)
-        return self.mo.accordion({"Every half-step in numbers": table})
+        """The trace as a table, folded away and made when it is opened."""
+        table = self.mo.ui.table
+        return self.folded("Every half-step in numbers", lambda: table(trace.to_frame(), selection=None, page_size=12))
 
     def csv(self, text: str | Callable[[], str], filename: str, label: str) -> Any:
         """A button that downloads a table; one that is still to be written is written when it is asked for."""
