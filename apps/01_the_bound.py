@@ -141,7 +141,7 @@ def _(lesson):
 @app.cell(hide_code=True)
 def _(chosen, here, lesson):
     _downloads = (
-        [page.csv(lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps")]
+        [page.csv(lambda: lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps")]
         if lesson.run is not None
         else []
     )

@@ -15,9 +15,10 @@ from emcore.datasets import load
 from emcore.families.binomial import Binomial, BinomialParams
 from emcore.genetics import linkage
 from emcore.landscape import Slice
+from emcore.models.merged_multinomial import SplitPosterior
 from emcore.models.mixture import Mixture
 from emcore.numerics import log_or_minus_inf
-from emcore.trace import HalfStep, Problem, Trace, pose
+from emcore.trace import HalfStep, Problem, Trace, pose, read_only
 
 _GRID = tuple(np.linspace(0.005, 0.995, 100).tolist())  # a tuple: nothing may change it
 
@@ -65,25 +66,35 @@ def linkage_example() -> Example:
 
 
 def _linkage_slices(trace: Trace) -> list[Slice]:
-    """As many `bound_slice`s, from one pass over the grid: every Q is a row of one table."""
-    model, grid = trace.model, np.array(_GRID)
-    params = [trace[0].params._replace(theta=np.array(value)) for value in _GRID]
-    many = type(trace[0].q)(
-        np.concatenate([half.q.shares for half in trace]), np.concatenate([half.q.counts for half in trace])
-    )
-    x = np.repeat(trace.x, len(trace), axis=0)
-    level = np.array([model.log_likelihood(at, trace.x)[0] for at in params])
-    bound = np.stack([model.expected_log_joint(at, x, many) for at in params], axis=1) + many.entropy()[:, None]
+    """As many `bound_slice`s: every Q is a row of hidden counts, and the bound is linear in them."""
+    grid, (level, log_hidden) = np.array(_GRID), _linkage_grid()
+    counts = np.concatenate([half.q.counts * half.q.shares for half in trace])  # (h, cells)
+    coefficient = float(trace.model.expected_log_conditional(trace[0].params, trace.x, trace[0].q)[0])
+    entropy = np.array([half.entropy for half in trace])
+    bound = counts @ log_hidden.T + (coefficient + entropy)[:, None]
     flat = np.zeros(len(grid))
     return [Slice(grid, level, row, flat, float(half.params.theta)) for row, half in zip(bound, trace, strict=True)]
+
+
+@lru_cache(maxsize=1)
+def _linkage_grid() -> tuple[np.ndarray, np.ndarray]:
+    """At each θ of the grid log p(x) (g,) and the log-probability of each hidden cell (g, cells): no run moves them."""
+    model, x, _ = linkage_example().problem
+    params = [model.check_params({"theta": theta}, x) for theta in _GRID]
+    size = len(model.hidden.cell)
+    one_each = SplitPosterior(np.eye(size), np.ones((size, size)))  # one animal, surely in that cell
+    nobody = np.zeros((size, x.shape[1]))
+    log_hidden = np.stack([model.expected_log_joint(at, nobody, one_each) for at in params])
+    return read_only(np.array([model.log_likelihood(at, x)[0] for at in params])), read_only(log_hidden)
 
 
 def _linkage_ratios(trace: Trace) -> Ratios:
     """Of one animal of the first class, which is all that hides anything."""
     one, hidden = np.array([[1.0, 0.0, 0.0, 0.0]]), np.flatnonzero(trace.model.hidden.cell == 0)
+    inferred = _inferred(trace, one)
     return _ratios(
-        [trace.model.log_likelihood(half.params, one) for half in trace],
-        [trace.model.posterior(half.params, one).shares[:, hidden] for half in trace],
+        [level for _, level in inferred],
+        [posterior.shares[:, hidden] for posterior, _ in inferred],
         [half.q.shares[:, hidden] for half in trace],
         ("an animal of the first class",),
         ("the ½ part", "the θ/4 part"),
@@ -118,19 +129,20 @@ def _coin_slices(trace: Trace) -> list[Slice]:
     grid, family = np.array(_GRID), trace.model.family
     log_weights = log_or_minus_inf(trace[0].params.weights)
     coin0 = log_weights[0] + family.log_prob(BinomialParams(grid[:, None]), trace.x)  # (n, g)
-    return [_coin_slice(half, grid, coin0, log_weights[1], trace) for half in trace]
+    held = np.stack([half.params.probs[1] for half in trace])
+    coin1 = log_weights[1] + family.log_prob(BinomialParams(held), trace.x)  # (n, h)
+    return [_coin_slice(half, grid, coin0, log_joint) for half, log_joint in zip(trace, coin1.T, strict=True)]
 
 
-def _coin_slice(half: HalfStep, grid: np.ndarray, coin0: np.ndarray, log_weight: float, trace: Trace) -> Slice:
-    coin1 = log_weight + trace.model.family.log_prob(BinomialParams(half.params.probs[1:]), trace.x)  # (n, 1)
+def _coin_slice(half: HalfStep, grid: np.ndarray, coin0: np.ndarray, coin1: np.ndarray) -> Slice:
     q = half.q.probs
-    level = np.logaddexp(coin0, coin1).sum(axis=0)
-    bound = q[:, 0] @ coin0 + float(q[:, 1] @ coin1[:, 0]) + half.entropy
+    level = np.logaddexp(coin0, coin1[:, None]).sum(axis=0)
+    bound = q[:, 0] @ coin0 + float(q[:, 1] @ coin1) + half.entropy
     return Slice(grid, level, bound, np.zeros(len(grid)), float(half.params.probs[0, 0]))
 
 
 def _coin_ratios(trace: Trace, rows: tuple[str, ...]) -> Ratios:
-    inferred = [trace.model.infer(half.params, trace.x) for half in trace]
+    inferred = _inferred(trace, trace.x)
     return _ratios(
         [level for _, level in inferred],
         [posterior.probs for posterior, _ in inferred],
@@ -138,6 +150,13 @@ def _coin_ratios(trace: Trace, rows: tuple[str, ...]) -> Ratios:
         rows,
         ("coin 0", "coin 1"),
     )
+
+
+def _inferred(trace: Trace, x: np.ndarray) -> list[tuple[Any, np.ndarray]]:
+    """Posterior and log p(x_i) at every half-step; an E-step stands where the M-step before it went."""
+    places = [trace[0].params, *(half.params for half in trace if half.kind == "M")]
+    found = [trace.model.infer(params, x) for params in places]
+    return [found[(index + 1) // 2] for index in range(len(trace))]
 
 
 def _ratios(
