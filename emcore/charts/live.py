@@ -64,7 +64,7 @@ def live_spec(chart: alt.TopLevelMixin | Mapping[str, Any]) -> LiveSpec:
     frames: dict[int, tuple[str, Any]] = {}
     datasets: Mapping[str, Sequence[Any]]
     if isinstance(chart, Picture):
-        spec, datasets = chart.shell(), chart.tables
+        spec, datasets = chart.shell(), _needed(chart)
     elif isinstance(chart, Mapping):  # somebody's own
         spec = deepcopy({key: value for key, value in chart.items() if key != "datasets"})
         datasets = chart.get("datasets", {})
@@ -91,6 +91,17 @@ def live_spec(chart: alt.TopLevelMixin | Mapping[str, Any]) -> LiveSpec:
             )
     description = spec.pop("description", "")
     return LiveSpec(spec, tables, _take_controls(spec), description)
+
+
+def _needed(chart: Picture) -> dict[str, list[Any]]:
+    """Its tables without the columns that the specification never names: a table may serve many charts."""
+    said = json.dumps(chart.shell())
+    return {table: _columns(rows, said) for table, rows in chart.tables.items()}
+
+
+def _columns(rows: Sequence[Any], said: str) -> list[Any]:
+    needed = [name for name in dict.fromkeys(name for row in rows for name in row) if name in said]
+    return [{name: row[name] for name in needed if name in row} for row in rows]
 
 
 def _without_frames(chart: Any, frames: dict[int, tuple[str, Any]]) -> Any:

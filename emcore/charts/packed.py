@@ -75,7 +75,7 @@ def top_gaps_table(scene: Scene, most: int) -> list[Json]:
         order = order[values[order] > 0]
         total, largest = float(values.sum()), float(values.max())
         table.append({"half_step": place, "total": total, "largest": largest, "rows": order.tolist()})
-        table[-1]["kl"] = values[order].tolist()
+        table[-1]["kl"] = [float(f"{value:.5g}") for value in values[order]]  # drawn and read to three digits
     return table
 
 

@@ -69,7 +69,16 @@ def test_a_live_chart_holds_what_its_json_says(chart):
     picture = chart(geyser())
     tables = live_spec(picture).tables
     for name, written in json.loads(picture.to_json())["datasets"].items():
-        assert rows(tables[name]) == written
+        held = rows(tables[name])
+        assert held == [{column: row[column] for column in sent} for row, sent in zip(written, held, strict=True)]
+
+
+def test_columns_that_a_chart_never_names_stay_at_home():
+    picture = charts.gap_rows(geyser())
+    sent = set(live_spec(picture).tables["halves"]["columns"])
+    assert {"half_step", "title"} <= sent
+    assert not {"elbo", "log_likelihood", "below_elbo"} & sent
+    assert {"elbo", "log_likelihood"} <= set(picture.to_dict()["datasets"]["halves"][0])
 
 
 def scatter(n: int, *, k: int = 2, last: int = 5):
