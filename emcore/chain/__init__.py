@@ -2,7 +2,7 @@
 
 from emcore.chain.layout import Layout, Sequences, as_lengths
 from emcore.chain.path import most_probable_path
-from emcore.chain.posterior import ChainPosterior, chain_posterior, independent_chain
+from emcore.chain.posterior import ChainPosterior, chain_posterior, independent_chain, placed_posterior
 from emcore.chain.smooth import log_totals
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "independent_chain",
     "log_totals",
     "most_probable_path",
+    "placed_posterior",
 ]

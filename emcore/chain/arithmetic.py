@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+_TINY = np.finfo(float).tiny
+
 
 class Arithmetic(Protocol):
     """What a scan asks of a number system."""
@@ -26,12 +28,15 @@ class Arithmetic(Protocol):
         """The product, entry by entry."""
         ...
 
-    def rescale(self, columns: np.ndarray) -> np.ndarray:
-        """Divide each column by its Σ, in place; the logarithms of these (…, m). A column of zeros stays."""
+    def rescale(self, columns: np.ndarray, also: Any = None) -> np.ndarray:
+        """Divide each column by its Σ, in place; the logarithms of these (…, m). A column of zeros stays.
+
+        `also`: more columns to divide by the same.
+        """
         ...
 
-    def rejoin(self, rows: np.ndarray, log_factors: np.ndarray) -> np.ndarray:
-        """Matrices (k, k, m) from rows that were rescaled apart, log_factors (k, m); a factor of the whole may go."""
+    def rejoin(self, columns: np.ndarray, log_factors: np.ndarray) -> np.ndarray:
+        """Matrices (to, from, m) from columns that were rescaled apart, log_factors (from, m); one factor may go."""
         ...
 
 
@@ -52,16 +57,19 @@ class Scaled:
         """a · b."""
         return np.multiply(a, b, out=out)
 
-    def rescale(self, columns: np.ndarray) -> np.ndarray:
+    def rescale(self, columns: np.ndarray, also: Any = None) -> np.ndarray:
         """Divide by the sum over states."""
-        factors = columns.sum(axis=-2)
-        columns /= np.where(factors > 0, factors, 1.0)[..., None, :]
-        return np.log(factors)
+        factors = np.add.reduce(columns, axis=-2, keepdims=True)
+        safe = np.maximum(factors, _TINY)
+        columns /= safe
+        if also is not None:
+            also /= safe
+        return np.log(factors[..., 0, :])
 
-    def rejoin(self, rows: np.ndarray, log_factors: np.ndarray) -> np.ndarray:
-        """The rows in one scale, the largest row summing to one."""
+    def rejoin(self, columns: np.ndarray, log_factors: np.ndarray) -> np.ndarray:
+        """The columns in one scale, the largest summing to one."""
         top = log_factors.max(axis=0)
-        return rows * np.exp(log_factors - np.where(np.isfinite(top), top, 0.0))[:, None]
+        return columns * np.exp(log_factors - np.where(np.isfinite(top), top, 0.0))
 
 
 class Logs:
@@ -86,15 +94,18 @@ class Logs:
         """a + b."""
         return np.add(a, b, out=out)
 
-    def rescale(self, columns: np.ndarray) -> np.ndarray:
+    def rescale(self, columns: np.ndarray, also: Any = None) -> np.ndarray:
         """Subtract the Σ over states, so that it becomes log 1."""
         log_factors = self.apply(np.zeros((1, columns.shape[-2])), columns)
-        columns -= np.where(np.isfinite(log_factors), log_factors, 0.0)
+        safe = np.where(np.isfinite(log_factors), log_factors, 0.0)
+        columns -= safe
+        if also is not None:
+            also -= safe
         return log_factors[..., 0, :]
 
-    def rejoin(self, rows: np.ndarray, log_factors: np.ndarray) -> np.ndarray:
-        """The rows with their factors back."""
-        return rows + log_factors[:, None]
+    def rejoin(self, columns: np.ndarray, log_factors: np.ndarray) -> np.ndarray:
+        """The columns with their factors back."""
+        return columns + log_factors
 
 
 class MaxPlus(Logs):

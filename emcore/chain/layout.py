@@ -4,31 +4,38 @@ A *piece* is a run of consecutive rows of one sequence. Piece by piece a scan ta
 piece has steps, whatever their number: many short sequences are one piece each, and long ones are cut into pieces.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from emcore.numerics import row_blocks
+
 _WIDE = 256  # pieces side by side beyond which more would not pay: numpy's overhead per call is paid off
 _SHORTEST = 12  # steps of a piece under which cutting does not pay
+
+
+class Slab(NamedTuple):
+    """Consecutive steps that the same pieces have, those ranked below `width`."""
+
+    places: slice  # of the pack's
+    steps: int
+    width: int
+    after: int  # width of the next slab: the pieces ranked from here on end with this one
 
 
 class Pack(NamedTuple):
     """Pieces side by side, the longest first: their places are (step 0 of all), (step 1 of those that have one), …"""
 
     places: slice  # of the columns of all packs
-    bounds: tuple[int, ...]  # (steps + 1,) where each step begins, counted from the pack's first place
-    last: np.ndarray  # (pieces,) place of the last step of each
+    slabs: tuple[Slab, ...]
     sequence: np.ndarray  # (pieces,) which sequence
     # Pieces that are the 0th of their sequence, then the 1st, …; the sequences of a level lead those of the one before.
     by_level: np.ndarray  # (pieces,)
     level_bounds: tuple[int, ...]  # (levels + 1,)
-
-    @property
-    def blocks(self) -> list[tuple[int, int]]:
-        """The places (from, to) of each step."""
-        return list(zip(self.bounds[:-1], self.bounds[1:]))
 
     @property
     def levels(self) -> list[tuple[int, int]]:
@@ -41,6 +48,46 @@ class Pack(NamedTuple):
         sizes = np.diff(self.level_bounds)
         position = np.arange(sizes[0], len(self.by_level))
         return self.by_level[position - np.repeat(sizes[:-1], sizes[1:])], self.by_level[position]
+
+    def tables(self, flat: np.ndarray, k: int) -> list[np.ndarray]:
+        """The pack's part of `flat` (k · places of all packs,) as one table (steps, k, width) for every slab.
+
+        So each step is one contiguous block, states by pieces: what a scan needs to be quick.
+        """
+        own = flat[k * self.places.start : k * self.places.stop]
+        shapes = [(slab.steps, k, slab.width) for slab in self.slabs]
+        return [own[k * slab.places.start : k * slab.places.stop].reshape(*s) for slab, s in zip(self.slabs, shapes)]
+
+    def chunks(self, size: int) -> Iterator[tuple[int, slice, slice]]:
+        """Consecutive steps of one slab with about `size` places: which slab, which of its steps, places of all packs.
+
+        Work done chunk by chunk stays in the cache from one operation to the next.
+        """
+        for number, slab in enumerate(self.slabs):
+            begin = self.places.start + slab.places.start
+            for steps in row_blocks(slab.steps, max(1, size // slab.width)):
+                yield number, steps, slice(begin + steps.start * slab.width, begin + steps.stop * slab.width)
+
+    def heads(self, tables: list[np.ndarray]) -> np.ndarray:
+        """The first block of tables: step 0 of every piece (k, pieces)."""
+        return tables[0][0]
+
+    def tails(self, tables: list[np.ndarray]) -> np.ndarray:
+        """The last step of every piece (k, pieces)."""
+        return np.concatenate([t[-1][:, slab.after :] for t, slab in zip(tables[::-1], self.slabs[::-1])], axis=1)
+
+    def spread(self, columns: np.ndarray, flat: np.ndarray) -> list[np.ndarray]:
+        """The tables of `flat`, filled with columns (k, t) by place."""
+        tables = self.tables(flat, len(columns))
+        for table, view in zip(tables, self.views(columns)):
+            table[...] = view
+        return tables
+
+    def views(self, columns: np.ndarray) -> list[np.ndarray]:
+        """The same of columns (…, t) by place: views (steps, …, width), one for every slab."""
+        own = columns[..., self.places]
+        parts = [own[..., slab.places].reshape(*own.shape[:-1], slab.steps, slab.width) for slab in self.slabs]
+        return [np.moveaxis(part, -2, 0) for part in parts]
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,6 +142,26 @@ class Layout:
         inverse[self.order] = np.arange(self.n_rows)
         return inverse
 
+    def place(self, rows: np.ndarray) -> np.ndarray:
+        """Rows (t, k) as columns (k, t) by place."""
+        return np.take(rows.T, self.order, axis=1)
+
+    def placing(self, rows: np.ndarray) -> Callable[[slice, np.ndarray], object]:
+        """A function that writes columns (k, b) of some places, from rows (t, k)."""
+        return lambda places, columns: np.take(rows.T, self.order[places], axis=1, out=columns, mode="clip")
+
+    def columns(self, flat: np.ndarray, k: int) -> np.ndarray:
+        """Tables (see `Pack.tables`) as columns (k, t) by place."""
+        columns = np.empty((k, self.n_rows))
+        for pack in self.packs:
+            for table, view in zip(pack.tables(flat, k), pack.views(columns)):
+                view[...] = table
+        return columns
+
+    def by_row(self, flat: np.ndarray, k: int) -> np.ndarray:
+        """Tables as rows (t, k)."""
+        return np.take(self.columns(flat, k), self.inverse, axis=1, mode="clip").T
+
     @property
     def packs(self) -> tuple[Pack, ...]:
         """Whole sequences, then sequences in pieces; either may be absent."""
@@ -137,19 +204,29 @@ def _pack(layout: Layout, sequences: np.ndarray, pieces: np.ndarray, begin: int)
     by_length = np.argsort(-length, kind="stable")
     length, first = length[by_length], first[by_length]
     beside = np.searchsorted(-length, -np.arange(length[0]), side="left")  # pieces longer than s, for every step s
-    bounds = np.concatenate([[0], np.cumsum(beside)])
     steps = np.repeat(np.arange(length[0]), beside)
-    rank = np.arange(len(steps)) - np.repeat(bounds[:-1], beside)
+    rank = np.arange(len(steps)) - np.repeat(np.cumsum(beside) - beside, beside)
     by_level, level_bounds = _levels(by_length, pieces)
     pack = Pack(
         places=slice(begin, begin + len(steps)),
-        bounds=tuple(bounds.tolist()),
-        last=bounds[length - 1] + np.arange(len(length)),
+        slabs=tuple(_slabs(beside)),
         sequence=sequences[owner[by_length]],
         by_level=by_level,
         level_bounds=level_bounds,
     )
     return first[rank] + steps, pack
+
+
+def _slabs(widths: np.ndarray) -> Iterator[Slab]:
+    """Runs of equal widths (steps,)."""
+    begins = [0, *(np.flatnonzero(np.diff(widths)) + 1).tolist(), len(widths)]
+    place = 0
+    for low, high in pairwise(begins):
+        width = int(widths[low])
+        size = width * (high - low)
+        after = int(widths[high]) if high < len(widths) else 0
+        yield Slab(slice(place, place + size), high - low, width, after)
+        place += size
 
 
 def _levels(by_length: np.ndarray, pieces: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -183,6 +260,7 @@ class Sequences:
 
     x: np.ndarray
     layout: Layout
+    _made: dict[Any, Any] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.layout)
@@ -191,6 +269,17 @@ class Sequences:
         """Some of the sequences."""
         layout, rows = self.layout.subset(index)
         return Sequences(self.x[rows], layout)
+
+    @cached_property
+    def placed(self) -> np.ndarray:
+        """The rows of x by place (see `Layout.order`)."""
+        return self.x[self.layout.order]
+
+    def once(self, make: Callable[[Any, np.ndarray], Any], what: Any) -> Any:
+        """make(what, rows by place), made when first asked for and kept as long as the data."""
+        if (make, what) not in self._made:
+            self._made[make, what] = make(what, self.placed)
+        return self._made[make, what]
 
     @property
     def shape(self) -> tuple[int, ...]:

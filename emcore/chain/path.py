@@ -10,7 +10,7 @@ import numpy as np
 from emcore.chain.arithmetic import MaxPlus
 from emcore.chain.layout import Layout
 from emcore.chain.scan import Chain, forward, piece_operators
-from emcore.chain.smooth import refuse_impossible, row_tops
+from emcore.chain.smooth import column_tops, refuse_impossible
 from emcore.numerics import row_blocks
 
 _BLOCK = 4096
@@ -24,19 +24,19 @@ def most_probable_path(
     In logarithms, so that nothing underflows; of equally probable paths, one. Raises ValueError naming the sequence
     where no path has positive probability.
     """
-    row_tops(log_emissions)
+    columns, k = layout.place(log_emissions), len(start)
+    column_tops(columns, layout.order)
     ring = MaxPlus()
-    emissions = np.take(log_emissions.T, layout.order, axis=1)
-    best = np.empty_like(emissions)
+    emissions, best = np.empty(columns.size), np.empty(columns.size)
+    log_start, log_transitions = ring.number(start), ring.number(transitions)
     with np.errstate(invalid="ignore"):
-        chain = Chain(ring.number(start), ring.number(transitions), emissions)
         for pack in layout.packs:
-            part = chain._replace(emissions=emissions[:, pack.places])
-            forward(ring, pack, part, piece_operators(ring, pack, part), best[:, pack.places])
-    by_row = best[:, layout.inverse].T
+            chain = Chain(log_start, log_transitions, pack.spread(columns, emissions))
+            forward(ring, pack, chain, piece_operators(ring, pack, chain), pack.tables(best, k))
+    by_row = layout.by_row(best, k)
     ends = by_row[layout.firsts + layout.lengths - 1]
     refuse_impossible(ends.max(axis=1), start, transitions, log_emissions, layout)
-    return _trace_back(by_row, chain.transitions, layout)
+    return _trace_back(by_row, log_transitions, layout)
 
 
 def _trace_back(best: np.ndarray, log_transitions: np.ndarray, layout: Layout) -> np.ndarray:

@@ -1,13 +1,15 @@
 """Distributions over the hidden path of a Markov chain: what the E-step of a hidden Markov model returns."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from emcore.chain.layout import Layout
 from emcore.chain.path import most_probable_path
-from emcore.chain.smooth import refuse_impossible, smooth, smooth_in_logs
+from emcore.chain.smooth import Fill, refuse_impossible, smooth, smooth_in_logs
+from emcore.chain.tables import Packed, RowTables
 from emcore.divergence import entropy_rows, kl_rows
 from emcore.numerics import log_or_minus_inf, row_blocks
 
@@ -17,20 +19,54 @@ _DUST = 1e-290  # probability that counts as none: under it scaled numbers have 
 _FUTURELESS = 1e-250  # likewise for all that follows a state
 
 
-class ChainPosterior(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class ChainPosterior:
     """Q(z) ∝ start(z_1) Π transitions(z_s-1, z_s) Π exp(log_emissions_s(z_s)) for every sequence.
 
     The conditional Q(z_s = j | z_s-1 = i) is transitions_ij g_sj / Σ_j transitions_ij g_sj with tilts g, so that no
     table (t, k, k) is kept. Make one with `chain_posterior` or `independent_chain`.
     """
 
-    probs: np.ndarray  # (t, k) marginals of every row
-    tilts: np.ndarray  # (t, k), each row up to a factor
-    log_tilts: np.ndarray | None  # (t, k), where the tilts do not hold their range
+    tables: Packed | RowTables
     start: np.ndarray  # (k,) ≥ 0, of any sum
     transitions: np.ndarray  # (k, k) ≥ 0, of any sum
-    log_emissions: np.ndarray  # (t, k)
     layout: Layout
+    log_tilts: np.ndarray | None = None  # (t, k), where the tilts do not hold their range
+
+    @property
+    def probs(self) -> np.ndarray:
+        """Marginals of every row (t, k)."""
+        return self.tables.probs
+
+    @property
+    def tilts(self) -> np.ndarray:
+        """The tilts (t, k), each row up to a factor."""
+        return self.tables.tilts
+
+    @property
+    def log_emissions(self) -> np.ndarray:
+        """What the chain was conditioned on (t, k), logarithms."""
+        return self.tables.log_emissions
+
+    def row_blocks(self, size: int) -> Iterator[tuple[slice, np.ndarray]]:
+        """All rows in blocks of about `size`, in the order that is cheapest: which rows, and their marginals (b, k).
+
+        Slices are of the rows by place where `is_placed`, otherwise of the rows as they are.
+        """
+        if isinstance(self.tables, Packed):
+            yield from self.tables.place_blocks(size)
+        else:
+            yield from ((block, self.probs[block]) for block in row_blocks(len(self.probs), size))
+
+    @property
+    def firsts(self) -> np.ndarray:
+        """The marginals of the first step of every sequence (n, k)."""
+        return self.tables.firsts if isinstance(self.tables, Packed) else self.probs[self.layout.firsts]
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the marginals lie by place (see `Layout`)."""
+        return isinstance(self.tables, Packed)
 
     def entropy(self) -> np.ndarray:
         """H(Q) of whole paths (n,): of the first state, and expected of every transition."""
@@ -83,15 +119,16 @@ class ChainPosterior(NamedTuple):
 
     def transition_counts(self, weight: np.ndarray | None = None) -> np.ndarray:
         """Σ of Q(z_s-1, z_s) over all transitions (k, k), those of sequence i times weight_i."""
+        if isinstance(self.tables, Packed):
+            return self.tables.pair_counts(weight)
         share = np.ones(len(self.probs)) if weight is None else weight[self.layout.sequence]
-        share[self.layout.firsts] = 0.0  # nothing leads there
         if self.log_tilts is not None:
             return self._counts_by_kernels(share)
-        counts = np.zeros_like(self.transitions)
-        for block in row_blocks(len(self.probs) - 1, _BLOCK):
-            later = slice(block.start + 1, block.stop + 1)
+        counts, rows = np.zeros_like(self.transitions), self.layout.later
+        for block in row_blocks(len(rows), _BLOCK):
+            later = rows[block]
             tilts = self.tilts[later].T
-            before = self.probs[block].T * share[later]
+            before = self.probs[later - 1].T * share[later]
             before /= np.maximum(self.transitions @ tilts, 1e-300)
             counts += before @ tilts.T
         return self.transitions * counts
@@ -110,13 +147,9 @@ class ChainPosterior(NamedTuple):
     def rows(self, index: Any) -> "ChainPosterior":
         """The posterior of some of the sequences."""
         layout, rows = self.layout.subset(index)
-        return self._replace(
-            probs=self.probs[rows],
-            tilts=self.tilts[rows],
-            log_tilts=None if self.log_tilts is None else self.log_tilts[rows],
-            log_emissions=self.log_emissions[rows],
-            layout=layout,
-        )
+        tables = RowTables(self.probs[rows], self.tilts[rows], self.log_emissions[rows])
+        log_tilts = None if self.log_tilts is None else self.log_tilts[rows]
+        return ChainPosterior(tables, self.start, self.transitions, layout, log_tilts)
 
     def _transitions(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Blocks of rows (b,) after the first of a sequence, Q of the state before (b, k), and kernels (b, k, k)."""
@@ -149,7 +182,8 @@ class ChainPosterior(NamedTuple):
 
     def _in_logs(self) -> "ChainPosterior":
         probs, log_tilts, _ = smooth_in_logs(self.start, self.transitions, self.log_emissions, self.layout)
-        return self._replace(probs=probs, log_tilts=log_tilts)
+        tables = RowTables(probs, self.tilts, self.log_emissions)
+        return replace(self, tables=tables, log_tilts=log_tilts)
 
 
 def _expected(probs: np.ndarray, table: np.ndarray) -> np.ndarray:
@@ -170,12 +204,20 @@ def chain_posterior(
 
     Raises ValueError naming the sequence where no path has positive probability.
     """
-    probs, tilts, log_tilts, log_total = smooth(start, transitions, log_emissions, layout)
-    refuse_impossible(log_total, start, transitions, log_emissions, layout)
-    return ChainPosterior(probs, tilts, log_tilts, start, transitions, log_emissions, layout), log_total
+    return placed_posterior(start, transitions, layout.placing(log_emissions), layout)
+
+
+def placed_posterior(
+    start: np.ndarray, transitions: np.ndarray, fill: Fill, layout: Layout
+) -> tuple[ChainPosterior, np.ndarray]:
+    """`chain_posterior` of log emissions that `fill` writes by place (see `Layout`) into columns (k, t)."""
+    tables, log_tilts, log_total = smooth(start, transitions, fill, layout)
+    if not (log_total > -np.inf).all():
+        refuse_impossible(log_total, start, transitions, tables.log_emissions, layout)
+    return ChainPosterior(tables, start, transitions, layout, log_tilts), log_total
 
 
 def independent_chain(probs: np.ndarray, layout: Layout) -> ChainPosterior:
     """The chain whose states are independent with marginals probs (t, k); a single path if they are one-hot."""
     k = probs.shape[1]
-    return ChainPosterior(probs, probs, None, np.ones(k), np.ones((k, k)), log_or_minus_inf(probs), layout)
+    return ChainPosterior(RowTables(probs, probs, log_or_minus_inf(probs)), np.ones(k), np.ones((k, k)), layout)

@@ -2,7 +2,7 @@
 
 Three phases, exact: (1) the operator of every piece that has a neighbour, all pieces and all entry states at once;
 (2) from piece to piece, what enters and leaves each; (3) both passes inside all pieces at once, their ends now known.
-Layout of numbers: (k, t), states by places of the packs (see `layout`), so that every step is one contiguous block.
+Numbers lie as `Pack.tables` has them, so that every step is one contiguous block (k, width): states by pieces.
 Reference: Rabiner (1989), Proc. IEEE 77, 257-286; the scan: Särkkä & García-Fernández (2021), IEEE Trans. Automat.
 Control 66, 299-306.
 """
@@ -22,83 +22,113 @@ class Chain(NamedTuple):
 
     start: np.ndarray  # (k,)
     transitions: np.ndarray  # (k, k), from row to column
-    emissions: np.ndarray  # (k, t) by place
+    emissions: list[np.ndarray]  # (steps, k, width) for every slab
 
 
 class Swept(NamedTuple):
-    """What a pass leaves: a vector at every place, and for each piece the scale that was taken out."""
+    """For each piece the scale that a pass took out."""
 
-    columns: np.ndarray  # (k, t)
     log_scale: np.ndarray  # (pieces,) sum of the logarithms of the factors
     least: np.ndarray  # (pieces,) the least of them: a very small one has cost digits
 
+    def note(self, log_factors: np.ndarray, pieces: slice) -> None:
+        """Factors taken out of some pieces."""
+        self.log_scale[pieces] += log_factors
+        self.least[pieces] = np.minimum(self.least[pieces], log_factors)
 
-def forward(ring: Arithmetic, pack: Pack, chain: Chain, operators: np.ndarray | None, out: np.ndarray) -> Swept:
+
+def _blocks(tables: list[np.ndarray]) -> list[np.ndarray]:
+    """The block (k, width) of every step."""
+    return [block for table in tables for block in table]
+
+
+def _ends(pack: Pack) -> dict[int, slice]:
+    """The pieces that end, by the step that they end with."""
+    steps = np.cumsum([slab.steps for slab in pack.slabs]) - 1
+    return {int(step): slice(slab.after, slab.width) for step, slab in zip(steps, pack.slabs)}
+
+
+def forward(ring: Arithmetic, pack: Pack, chain: Chain, operators: np.ndarray | None, out: list[np.ndarray]) -> Swept:
     """At every place Σ over the past of all factors up to it, this emission included; rescaled; written to `out`.
 
     `operators` are those of `piece_operators`, None where no sequence is cut. The last column of a piece is rescaled,
     so that `log_scale` sums to log Σ over each sequence.
     """
-    swept = Swept(out, np.zeros(len(pack.last)), np.zeros(len(pack.last)))
-    ahead = chain.transitions.T
-    block = swept.columns[:, : len(pack.last)]
-    ring.times(_entering(ring, pack, chain, operators), chain.emissions[:, : len(pack.last)], out=block)
-    for step, (low, high) in enumerate(pack.blocks[1:], start=1):
-        before, block = block, swept.columns[:, low:high]
-        ring.apply(ahead, before[:, : high - low], out=block)
-        ring.times(block, chain.emissions[:, low:high], out=block)
-        if step % _EVERY == 0:
-            _note(swept, ring.rescale(block), slice(high - low))
-    ends = swept.columns[:, pack.last]
-    _note(swept, ring.rescale(ends), slice(None))
-    swept.columns[:, pack.last] = ends
+    swept, ends = _nothing(pack), _ends(pack)
+    ahead = np.ascontiguousarray(chain.transitions.T)
+    before = _entering(ring, pack, chain, operators)
+    for step, (block, emissions) in enumerate(zip(_blocks(out), _blocks(chain.emissions))):
+        if step:
+            width = block.shape[1]
+            ring.apply(ahead, before if before.shape[1] == width else before[:, :width], out=block)
+            ring.times(block, emissions, out=block)
+            if step % _EVERY == 0:
+                swept.note(ring.rescale(block), slice(width))
+        else:
+            ring.times(before, emissions, out=block)
+        if step in ends:
+            swept.note(ring.rescale(block[:, ends[step]]), ends[step])
+        before = block
     return swept
 
 
-def backward(ring: Arithmetic, pack: Pack, chain: Chain, operators: np.ndarray | None, out: np.ndarray) -> Swept:
-    """At every place Σ over the future of all factors after it, up to a factor per place; written to `out`."""
-    swept = Swept(out, np.zeros(len(pack.last)), np.zeros(len(pack.last)))
-    swept.columns[:, pack.last] = _leaving(ring, pack, len(chain.start), operators)
-    blocks = pack.blocks
-    for step in range(len(blocks) - 1, 0, -1):
-        low, high = blocks[step]
-        weighed = ring.times(swept.columns[:, low:high], chain.emissions[:, low:high])
-        below = blocks[step - 1][0]
-        target = swept.columns[:, below : below + high - low]
-        ring.apply(chain.transitions, weighed, out=target)
-        if step % _EVERY == 0:
-            _note(swept, ring.rescale(target), slice(high - low))
+def backward(ring: Arithmetic, pack: Pack, chain: Chain, operators: np.ndarray | None, out: list[np.ndarray]) -> Swept:
+    """At every place Σ over the future of all factors after it, up to a factor per place; written to `out`.
+
+    The emissions are overwritten by g, emissions times what follows, scaled so that `out` of a step is transitions · g
+    of the next one in the piece.
+    """
+    swept, ends = _nothing(pack), _ends(pack)
+    leaving = _leaving(ring, pack, len(chain.start), operators)
+    blocks, tilts = _blocks(out), _blocks(chain.emissions)
+    back = np.ascontiguousarray(chain.transitions)
+    for step in range(len(blocks) - 1, -1, -1):
+        block, tilt = blocks[step], tilts[step]
+        if step in ends:
+            block[:, ends[step]] = leaving[:, ends[step]]
+        ring.times(block, tilt, out=tilt)
+        if step:
+            width = block.shape[1]
+            target = blocks[step - 1]
+            target = target if target.shape[1] == width else target[:, :width]
+            ring.apply(back, tilt, out=target)
+            if step % _EVERY == 0:
+                swept.note(ring.rescale(target, tilt), slice(width))
     return swept
 
 
-def _note(swept: Swept, log_factors: np.ndarray, pieces: slice) -> None:
-    swept.log_scale[pieces] += log_factors
-    swept.least[pieces] = np.minimum(swept.least[pieces], log_factors)
+def _nothing(pack: Pack) -> Swept:
+    return Swept(np.zeros(len(pack.sequence)), np.zeros(len(pack.sequence)))
 
 
 def piece_operators(ring: Arithmetic, pack: Pack, chain: Chain) -> np.ndarray | None:
     """(pieces, k, k), in the order `by_level`: from the state before a piece to the last state in it.
 
-    Before a sequence's first piece stands its first state, not yet weighed by its emission. Each row is a filter of
-    its own and is rescaled on its own, so that an unlikely entry keeps its digits. None where no sequence is cut.
+    Before a sequence's first piece stands its first state, not yet weighed by its emission. The future of each entry
+    state is a filter of its own and is rescaled on its own, so that an unlikely one keeps its digits. None where no
+    sequence is cut.
     """
     if len(pack.levels) == 1:
         return None
-    k, pieces = len(chain.start), len(pack.last)
-    ahead = chain.transitions.T
-    rows = np.repeat(chain.transitions[:, :, None], pieces, axis=2)  # (from, to, piece)
-    rows[:, :, pack.by_level[: pack.level_bounds[1]]] = ring.number(np.eye(k))[:, :, None]
-    rows = ring.times(rows, chain.emissions[:, :pieces])
-    log_factors = np.zeros((k, pieces))
-    moved = np.empty_like(rows)
-    for step, (low, high) in enumerate(pack.blocks[1:], start=1):
-        active = rows[:, :, : high - low]
-        ring.apply(ahead, active, out=moved[:, :, : high - low])
-        ring.times(moved[:, :, : high - low], chain.emissions[:, low:high], out=active)
-        if step % _EVERY == 0:
-            log_factors[:, : high - low] += ring.rescale(active)
-    log_factors += ring.rescale(rows)
-    return np.moveaxis(ring.rejoin(rows, log_factors), 2, 0)[pack.by_level]
+    k, pieces = len(chain.start), len(pack.sequence)
+    columns = np.repeat(chain.transitions.T[:, :, None], pieces, axis=2)  # (to, from, piece)
+    columns[:, :, pack.by_level[: pack.level_bounds[1]]] = ring.number(np.eye(k))[:, :, None]
+    ahead = np.ascontiguousarray(chain.transitions.T)
+    done, log_factors, step = np.empty_like(columns), np.zeros((k, pieces)), 0
+    for slab, table in zip(pack.slabs, chain.emissions):
+        columns = np.ascontiguousarray(columns[:, :, : slab.width])
+        moved = columns.copy()
+        flat, flat_moved = columns.reshape(k, -1), moved.reshape(k, -1)
+        for emissions in table[:, :, None]:
+            if step:
+                ring.apply(ahead, flat, out=flat_moved)
+            ring.times(moved, emissions, out=columns)
+            if step % _EVERY == _EVERY - 1:
+                log_factors[:, : slab.width] += ring.rescale(flat).reshape(k, -1)
+            step += 1
+        done[:, :, slab.after : slab.width] = columns[:, :, slab.after :]
+    log_factors += ring.rescale(done.reshape(k, -1)).reshape(k, -1)
+    return np.ascontiguousarray(ring.rejoin(done, log_factors).transpose(2, 1, 0)[pack.by_level])
 
 
 def _entering(ring: Arithmetic, pack: Pack, chain: Chain, operators: np.ndarray | None) -> np.ndarray:
@@ -107,7 +137,7 @@ def _entering(ring: Arithmetic, pack: Pack, chain: Chain, operators: np.ndarray 
     if operators is None:
         return starts
     vectors = starts.T[:, :, None]  # (sequences, k, 1)
-    across = np.swapaxes(operators, 1, 2)
+    across = np.ascontiguousarray(np.swapaxes(operators, 1, 2))
     ends = []
     for level, (low, high) in enumerate(pack.levels[1:]):
         begin = pack.level_bounds[level]

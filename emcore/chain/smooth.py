@@ -1,103 +1,127 @@
 """Exact smoothing of a chain: marginals and messages by scaled numbers, by logarithms where those lose digits."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from emcore.chain.arithmetic import Arithmetic, Logs, Scaled
+from emcore.chain.arithmetic import Logs, Scaled
 from emcore.chain.layout import Layout, Pack
-from emcore.chain.scan import Chain, Swept, backward, forward, piece_operators
+from emcore.chain.scan import Chain, backward, forward, piece_operators
+from emcore.chain.tables import Packed, RowTables
 
 _LEAST_FACTOR = np.log(1e-60)  # of eight steps; under it a state that underflowed might have mattered
 _LEAST_OVERLAP = 1e-200  # of past and future at a step
+_CHUNK = 16_384  # places at once where nothing runs along the chain
 _SEAM = 1e-10  # relative disagreement of the two ways to a piece's entry
+
+
+Fill = Callable[[slice, np.ndarray], object]
 
 
 class Smoothed(NamedTuple):
     """Marginals, tilts and log normalisers. A tilt g_s makes p(z_s | z_s-1, all data) ∝ transitions · g_s."""
 
-    probs: np.ndarray  # (t, k); zeros in an impossible sequence
-    tilts: np.ndarray  # (t, k), each row up to a factor
-    log_tilts: np.ndarray | None  # (t, k) where some sequence needed logarithms
+    tables: Packed | RowTables
+    log_tilts: np.ndarray | None  # (t, k) by row, where some sequence needed logarithms
     log_total: np.ndarray  # (n,) log Σ_z of the product of the factors; -inf where a sequence is impossible
 
 
-def smooth(start: np.ndarray, transitions: np.ndarray, log_emissions: np.ndarray, layout: Layout) -> Smoothed:
-    """All marginals of p(z) ∝ Π start Π transitions Π exp(log_emissions), from one pass forward and one back.
+def smooth(start: np.ndarray, transitions: np.ndarray, fill: Fill, layout: Layout) -> Smoothed:
+    """All marginals of p(z) ∝ Π start Π transitions Π exp(log emissions), from one pass forward and one back.
 
+    `fill` writes the log emissions of a slice of places (see `Layout`) into columns (k, b); they may hold -inf; NaN or
+    +inf raise ValueError.
     Rescaled numbers first. They are kept only where a check proves that no underflow can have mattered; the other
-    sequences are done again in logarithms. `log_emissions` (t, k) may hold -inf; NaN or +inf raise ValueError.
+    sequences are done again in logarithms.
     """
-    top = row_tops(log_emissions)
-    top = np.where(top > -np.inf, top, 0.0)
-    emissions = np.take(log_emissions.T - top, layout.order, axis=1)
-    past, after = np.empty_like(emissions), np.empty_like(emissions)
+    k = len(start)
+    first, emissions, past, after = np.empty((4, k * layout.n_rows))  # in one piece: malloc keeps it for the next pass
+    columns = first.reshape(k, -1)
+    log_total, doubts = np.zeros(len(layout)), np.zeros(len(layout))
     with np.errstate(all="ignore"):
-        np.exp(emissions, out=emissions)
-        log_total, sound = _scaled_passes(Chain(start, transitions, emissions), layout, past, after)
-        overlap = np.multiply(past, after, out=past).sum(axis=0)
-        past /= overlap
-    sound &= _all_rows(layout, overlap > _LEAST_OVERLAP)
-    after *= emissions
-    probs = np.take(past, layout.inverse, axis=1, out=emissions, mode="clip").T
-    tilts = np.take(after, layout.inverse, axis=1, out=past, mode="clip").T
-    smoothed = Smoothed(probs, tilts, None, log_total + layout.sum_rows(top))
-    if sound.all():
-        return smoothed
-    return _again_in_logs(smoothed, np.flatnonzero(~sound), start, transitions, log_emissions, layout)
+        for pack in layout.packs:
+            tables = pack.tables(emissions, k)
+            tops = _emissions(pack, layout, fill, columns, tables)
+            chain = Chain(start, transitions, tables)
+            log_scale, doubtful = _scaled_passes(pack, chain, pack.tables(past, k), pack.tables(after, k))
+            log_scale += tops
+            log_total += np.bincount(pack.sequence, log_scale, minlength=len(layout))
+            doubts += np.bincount(pack.sequence, doubtful, minlength=len(layout))
+    packed = Packed(layout, transitions, past, after, emissions, columns)
+    if not doubts.any():
+        return Smoothed(packed, None, log_total)
+    return _again_in_logs(packed, log_total, np.flatnonzero(doubts), start, transitions, layout)
 
 
 def log_totals(start: np.ndarray, transitions: np.ndarray, log_emissions: np.ndarray, layout: Layout) -> np.ndarray:
-    """log Σ_z of the product of the factors (n,); -inf where a sequence is impossible."""
-    return smooth(start, transitions, log_emissions, layout).log_total
+    """log Σ_z of the product of the factors (n,), of log_emissions (t, k) by row; -inf where one is impossible."""
+    return smooth(start, transitions, layout.placing(log_emissions), layout).log_total
 
 
 def _again_in_logs(
-    smoothed: Smoothed,
+    packed: Packed,
+    log_total: np.ndarray,
     doubtful: np.ndarray,
     start: np.ndarray,
     transitions: np.ndarray,
-    log_emissions: np.ndarray,
     layout: Layout,
 ) -> Smoothed:
-    """`smoothed` with the sequences numbered in `doubtful` done again in logarithms."""
+    """The sequences numbered in `doubtful` done again in logarithms."""
     part, rows = layout.subset(doubtful)
-    probs, log_tilts, log_total = smooth_in_logs(start, transitions, log_emissions[rows], part)
-    with np.errstate(divide="ignore"):
-        everywhere = np.log(smoothed.tilts)
+    tables = RowTables(packed.probs, packed.tilts, packed.log_emissions)
+    probs, log_tilts, totals = smooth_in_logs(start, transitions, tables.log_emissions[rows], part)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        everywhere = np.log(tables.tilts)
     everywhere[rows] = log_tilts
-    smoothed.probs[rows] = probs
-    smoothed.log_total[doubtful] = log_total
-    return smoothed._replace(log_tilts=everywhere)
+    tables.probs[rows] = probs
+    log_total[doubtful] = totals
+    return Smoothed(tables, everywhere, log_total)
 
 
 def smooth_in_logs(
     start: np.ndarray, transitions: np.ndarray, log_emissions: np.ndarray, layout: Layout
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Marginals and log tilts (t, k), and log Σ (n,), by logarithms; marginals are 0 in an impossible sequence."""
-    emissions = np.take(log_emissions.T, layout.order, axis=1)
-    past, after = np.empty_like(emissions), np.empty_like(emissions)
-    log_total = np.zeros(len(layout))
-    ring = Logs()
+    """Marginals and log tilts (t, k) by row, and log Σ (n,); marginals are 0 in an impossible sequence."""
+    columns, k = layout.place(log_emissions), len(start)
+    emissions, past, after = np.empty(columns.size), np.empty(columns.size), np.empty(columns.size)
+    log_total, ring = np.zeros(len(layout)), Logs()
     with np.errstate(all="ignore"):
-        chain = Chain(ring.number(start), ring.number(transitions), emissions)
         for pack in layout.packs:
-            part = chain._replace(emissions=emissions[:, pack.places])
-            swept, _ = _both_passes(ring, pack, part, past[:, pack.places], after[:, pack.places])
+            chain = Chain(ring.number(start), ring.number(transitions), pack.spread(columns, emissions))
+            pasts, afters = pack.tables(past, k), pack.tables(after, k)
+            operators = piece_operators(ring, pack, chain)
+            swept = forward(ring, pack, chain, operators, pasts)
+            backward(ring, pack, chain, operators, afters)
             log_total += np.bincount(pack.sequence, swept.log_scale, minlength=len(layout))
-        past += after
-        ring.rescale(past)
-        after += emissions
-    return np.exp(past[:, layout.inverse]).T, after[:, layout.inverse].T, log_total
+            for before, behind in zip(pasts, afters):
+                before += behind
+                ring.rescale(before)
+    return np.exp(layout.by_row(past, k)), layout.by_row(emissions, k), log_total
 
 
-def row_tops(log_emissions: np.ndarray) -> np.ndarray:
-    """The largest entry of every row (t,); ValueError where that is NaN or +inf."""
-    top = log_emissions.T.max(axis=0)
-    bad = np.isnan(top) | (top == np.inf)
+def _emissions(pack: Pack, layout: Layout, fill: Fill, columns: np.ndarray, tables: list[np.ndarray]) -> np.ndarray:
+    """Fill columns (k, t) and the tables of a pack, each place divided by its largest; their log Σ (pieces,)."""
+    tops = np.zeros(len(pack.sequence))
+    for slab, steps, places in pack.chunks(_CHUNK):
+        logs = columns[:, places]
+        fill(places, logs)
+        top = np.maximum(column_tops(logs, layout.order[places]), np.finfo(float).min)
+        table = tables[slab][steps]
+        apart = logs.reshape(len(logs), *table.shape[::2]).transpose(1, 0, 2)
+        np.exp(np.subtract(apart, top.reshape(len(table), 1, -1), out=table), out=table)
+        top[top == np.finfo(float).min] = 0.0
+        tops[: table.shape[2]] += top.reshape(len(table), -1).sum(axis=0)
+    return tops
+
+
+def column_tops(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The largest log emission at every place (t,); ValueError naming one of the `rows` (t,) for NaN or +inf."""
+    top = columns.max(axis=0)
+    bad = ~(top < np.inf)
     if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"row {row} of x has log p(x | z) = {top[row]}: check the parameters and the data")
+        row = int(rows[bad].min())
+        raise ValueError(f"row {row} of x has log p(x | z) = {top[rows == row][0]}: check the parameters and the data")
     return top
 
 
@@ -119,42 +143,42 @@ def refuse_impossible(
     )
 
 
-def _all_rows(layout: Layout, flags: np.ndarray) -> np.ndarray:
-    """(n,) whether a flag given by place holds at every row of a sequence."""
-    if flags.all():
-        return np.ones(len(layout), dtype=bool)
-    return np.bincount(layout.sequence[layout.order[~flags]], minlength=len(layout)) == 0
+def _scaled_passes(
+    pack: Pack, chain: Chain, past: list[np.ndarray], after: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fill past with past / (past · future) and after with marginals; log Σ and doubts (pieces,)."""
+    ring, operators = Scaled(), piece_operators(Scaled(), pack, chain)
+    before = forward(ring, pack, chain, operators, past)
+    entered = _enters_as_handed_over(pack, chain, past)
+    behind = backward(ring, pack, chain, operators, after)
+    doubtful = ~(np.minimum(before.least, behind.least) >= _LEAST_FACTOR)
+    doubtful |= ~(entered & _leaves_as_handed_over(pack, chain, after))
+    for slab, steps, _ in pack.chunks(_CHUNK):
+        ahead, back = past[slab][steps], after[slab][steps]
+        back *= ahead
+        overlap = np.add.reduce(back, axis=1)
+        doubtful[: overlap.shape[1]] |= ~(overlap > _LEAST_OVERLAP).all(axis=0)
+        np.divide(1.0, overlap, out=overlap)
+        back *= overlap[:, None]
+        ahead *= overlap[:, None]
+    return before.log_scale, doubtful
 
 
-def _scaled_passes(chain: Chain, layout: Layout, past: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Fill past and after (k, t) by place; log Σ and soundness (n,)."""
-    log_total, doubts = np.zeros(len(layout)), np.zeros(len(layout))
-    for pack in layout.packs:
-        part = chain._replace(emissions=chain.emissions[:, pack.places])
-        before, behind = _both_passes(Scaled(), pack, part, past[:, pack.places], after[:, pack.places])
-        log_total += np.bincount(pack.sequence, before.log_scale, minlength=len(layout))
-        doubtful = ~(np.minimum(before.least, behind.least) >= _LEAST_FACTOR)
-        doubtful |= ~_seams_hold(pack, part, before, behind)
-        doubts += np.bincount(pack.sequence, doubtful, minlength=len(layout))
-    return log_total, doubts == 0
+def _enters_as_handed_over(pack: Pack, chain: Chain, past: list[np.ndarray]) -> np.ndarray:
+    """(pieces,) whether what enters a piece is what the one before it, swept with known ends, hands over."""
+    held, (before, here) = np.ones(len(pack.sequence), dtype=bool), pack.seams
+    if len(here):
+        handed = (chain.transitions.T @ pack.tails(past)[:, before]) * pack.heads(chain.emissions)[:, here]
+        held[here] = _agree(pack.heads(past)[:, here], handed)
+    return held
 
 
-def _both_passes(
-    ring: Arithmetic, pack: Pack, chain: Chain, past: np.ndarray, after: np.ndarray
-) -> tuple[Swept, Swept]:
-    operators = piece_operators(ring, pack, chain)
-    return forward(ring, pack, chain, operators, past), backward(ring, pack, chain, operators, after)
-
-
-def _seams_hold(pack: Pack, chain: Chain, past: Swept, after: Swept) -> np.ndarray:
-    """(pieces,) whether what enters a piece is what its neighbour, swept with known ends, hands over."""
-    held = np.ones(len(pack.last), dtype=bool)
-    before, here = pack.seams
-    ends = pack.last[before]
-    entering = (chain.transitions.T @ past.columns[:, ends]) * chain.emissions[:, here]
-    leaving = chain.transitions @ (chain.emissions[:, here] * after.columns[:, here])
-    leaving /= leaving.sum(axis=0)
-    held[here] = _agree(past.columns[:, here], entering) & _agree(after.columns[:, ends], leaving)
+def _leaves_as_handed_over(pack: Pack, chain: Chain, after: list[np.ndarray]) -> np.ndarray:
+    """(pieces,) the same of what the piece behind says; the emissions hold the tilts by now."""
+    held, (before, here) = np.ones(len(pack.sequence), dtype=bool), pack.seams
+    if len(here):
+        handed = chain.transitions @ pack.heads(chain.emissions)[:, here]
+        held[here] = _agree(pack.tails(after)[:, before], handed / handed.sum(axis=0))
     return held
 
 

@@ -8,8 +8,9 @@ The rows of one table are the steps of one sequence, or of several of given leng
 Reference: Baum, Petrie, Soules & Weiss (1970), Ann. Math. Statist. 41, 164-171; Rabiner (1989), Proc. IEEE 77, 257-286.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial, reduce
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -24,16 +25,18 @@ from emcore.chain import (
     independent_chain,
     log_totals,
     most_probable_path,
+    placed_posterior,
 )
 from emcore.families.base import Family
 from emcore.initialise import starting_responsibilities
 from emcore.models.checks import named_fields, simplex_field
+from emcore.models.hmm_rows import EmissionRows
 from emcore.models.stationary import best_transitions, stationary_distribution
 from emcore.numerics import DegenerateError, log_or_minus_inf, row_blocks
 from emcore.parameters import Constraint, Fixed, Simplex
 from emcore.trees import add_stats, joined
 
-_BLOCK_ROWS = 8192
+_BLOCK_ROWS = 16_384
 _EMPTY = 1e-10  # share of the steps under which a state holds nothing
 
 
@@ -120,11 +123,23 @@ class HMM:
         return params._replace(start=self.start_of(params)) if self.stationary else params
 
     def _log_prob(self, params: Any, x: Sequences) -> np.ndarray:
-        """log p(x_s | z_s = k) (t, k), in blocks of rows."""
-        log_prob = np.empty((self.n_states, len(x.x)))
+        """log p(x_s | z_s = k) (t, k)."""
+        columns = np.empty((self.n_states, len(x.x)))
         for block in row_blocks(len(x.x), _BLOCK_ROWS):
-            log_prob[:, block] = self.family.log_prob(params, x.x[block]).T
-        return log_prob.T
+            columns[:, block] = self.family.log_prob(params, x.x[block]).T
+        return columns.T
+
+    def _filler(self, params: Any, x: Sequences) -> Callable[[slice, np.ndarray], object]:
+        """A function that writes log p(x_s | z_s = k) of a slice of places into columns (k, b)."""
+        features = x.once(EmissionRows.of, self.family)
+        quick = None if features is None else features.log_prob(params)
+        if quick is not None:
+            return quick
+
+        def fill(places: slice, columns: np.ndarray) -> None:
+            columns[...] = self.family.log_prob(params, x.placed[places]).T
+
+        return fill
 
     def infer(self, params: Any, x: Any) -> tuple[ChainPosterior, np.ndarray]:
         """p(z | x) of whole sequences and log p(x) (n,), by one pass forward and one back.
@@ -132,7 +147,7 @@ class HMM:
         Raises ValueError naming a sequence that no path makes possible.
         """
         x = self.check(x)
-        return chain_posterior(self.start_of(params), params.transitions, self._log_prob(params, x), x.layout)
+        return placed_posterior(self.start_of(params), params.transitions, self._filler(params, x), x.layout)
 
     def posterior(self, params: Any, x: Any) -> ChainPosterior:
         """p(z | x; θ) of whole sequences."""
@@ -168,12 +183,14 @@ class HMM:
     def suff_stats(self, x: Any, q: ChainPosterior, weight: np.ndarray | None = None) -> HMMStats:
         """Expected first states, transitions and the family's statistics under q; `weight` (n,) is per sequence."""
         x = self.check(x)
-        responsibilities = q.probs if weight is None else q.probs * x.per_row(weight)[:, None]
-        parts = None
-        for block in row_blocks(len(x.x), _BLOCK_ROWS):
-            part = self.family.suff_stats(x.x[block], responsibilities[block])
-            parts = part if parts is None else add_stats(parts, part)
-        return HMMStats(responsibilities[x.layout.firsts].sum(axis=0), q.transition_counts(weight), parts)
+        blocks = partial(_weighted_blocks, q, x.per_row(weight))
+        features = x.once(EmissionRows.of, self.family) if q.is_placed else None
+        family = None if features is None else features.stats(blocks())
+        if family is None:
+            rows = x.placed if q.is_placed else x.x
+            family = reduce(add_stats, (self.family.suff_stats(rows[block], own) for block, own in blocks()))
+        starts = q.firsts if weight is None else q.firsts * weight[:, None]
+        return HMMStats(starts.sum(axis=0), q.transition_counts(weight), family)
 
     def m_step(self, stats: HMMStats, params: Any) -> Any:
         """Counts + pseudo-counts over their totals, and the family's estimates.
@@ -273,3 +290,11 @@ class HMM:
         """The same chain with states in another order."""
         transitions = params.transitions[order][:, order]
         return self.make_params(params.start[order], transitions, self.family.select(params, order))
+
+
+def _weighted_blocks(q: ChainPosterior, share: np.ndarray | None) -> Iterator[tuple[slice, np.ndarray]]:
+    """Blocks of rows (by place where `q` is placed) and their responsibilities (b, k), times the rows' weights."""
+    if share is not None and q.is_placed:
+        share = share[q.layout.order]
+    for block, probs in q.row_blocks(_BLOCK_ROWS):
+        yield block, probs if share is None else probs * share[block, None]
