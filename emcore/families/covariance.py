@@ -12,7 +12,7 @@ import numpy as np
 
 from emcore.numerics import DegenerateError, cholesky, log_det_from_cholesky
 
-_MANY = 32  # matrices from which on an operation is written out over all of them
+_TINY = float(np.finfo(float).tiny)
 _BY_HAND = 4  # up to this many features, a product of tiny matrices costs more to call than to write out
 
 
@@ -245,7 +245,7 @@ class Spherical:
 
     def pool(self, scatter: np.ndarray, count: np.ndarray) -> np.ndarray:
         """A share for every cell that is counted."""
-        return (scatter / np.maximum(count.sum(axis=1), np.finfo(float).tiny)) @ count
+        return (scatter / np.maximum(count.sum(axis=1), _TINY)) @ count
 
     def widths(self, covariances: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """One variance, in the largest and the smallest unit."""
@@ -301,12 +301,12 @@ def refuse_collapse(shape: Covariance, covariances: np.ndarray, pooled_variances
 
 
 def matrix_widths(covariances: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least and greatest eigenvalue (k,) of matrices (k, d, d) in units of `scale`; NaN or 0 where one is not finite."""
+    """Least and greatest eigenvalue (k,) of matrices (k, d, d) in units of `scale`; NaN or 0 for what is not finite."""
     relative = covariances.reshape(-1, len(scale), len(scale)) / (scale[:, None] * scale)
-    if len(scale) == 2 and len(relative) >= _MANY:  # written out: a call of LAPACK for each would cost more
+    if len(scale) == 2:  # written out: a call of LAPACK for each would cost more
         a, b, c = relative[:, 0, 0], relative[:, 1, 0], relative[:, 1, 1]
-        greatest = 0.5 * (a + c + np.sqrt((a - c) ** 2 + 4.0 * b * b))
-        return (a * c - b * b) / np.maximum(greatest, np.finfo(float).tiny), greatest
+        greatest = 0.5 * (a + c + np.hypot(a - c, b + b))
+        return (a * c - b * b) / np.maximum(greatest, _TINY), greatest
     try:
         values = np.linalg.eigvalsh(relative)
     except np.linalg.LinAlgError:

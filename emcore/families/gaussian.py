@@ -33,7 +33,7 @@ from emcore.families.gaussian_prior import (
     scaled_from_data,
     with_prior,
 )
-from emcore.families.gaussian_stats import GaussianStats, stats_of_completed, stats_of_rows
+from emcore.families.gaussian_stats import GaussianStats, WideStats, stats_of_completed, stats_of_rows
 from emcore.families.missing import (
     CompletesCells,
     MissingCells,
@@ -170,7 +170,8 @@ class GaussianFamily(CompletesCells):
         if not merged.counts.min() > 0:
             raise emptied(int(np.flatnonzero(~(merged.counts > 0).all(axis=1))[0]))
         covariances = self.shape.estimate(merged.scatter, merged.counts, extra)
-        refuse_collapse(self.shape, covariances, stats.pooled_variances())
+        if prior is not None or not isinstance(stats, WideStats):
+            refuse_collapse(self.shape, covariances, stats.pooled_variances())
         return GaussianParams(merged.mean, covariances)
 
     def _scaled_prior(self) -> NormalInverseWishart | None:

@@ -10,6 +10,8 @@ import numpy as np
 from emcore.families.covariance import Covariance
 from emcore.families.missing import MissingCells, has_holes
 
+_TINY = float(np.finfo(float).tiny)
+
 
 class GaussianStats(NamedTuple):
     """Counts, means and scatter about those means: additive by `merge`, and blind to any offset of the data."""
@@ -29,10 +31,19 @@ class GaussianStats(NamedTuple):
 
     def pooled_variances(self) -> np.ndarray:
         """Variance of each column over all rows (d,): within plus between components."""
-        rows = np.maximum(self.counts.sum(axis=0), np.finfo(float).tiny)
+        rows = np.maximum(self.counts.sum(axis=0), _TINY)
         shift = self.mean - (self.counts * self.mean).sum(axis=0) / rows
         between = (self.counts * shift * shift).sum(axis=0)
         return (between + self.shape.pool(self.scatter, self.counts)) / rows
+
+
+class WideStats(GaussianStats):
+    """Statistics that were taken where it showed that every component is wide beside the spread of all rows.
+
+    An M-step on them need not look for a collapse.
+    """
+
+    __slots__ = ()
 
 
 def stats_of_rows(shape: Covariance, x: np.ndarray, responsibilities: np.ndarray) -> GaussianStats:

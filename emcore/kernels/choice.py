@@ -1,5 +1,6 @@
 """Which kernel serves which rows."""
 
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,8 @@ def kernel_for(family: Any, x: np.ndarray, weight: np.ndarray | None, plain: Ker
     `dtype` float32 is heard where the rows are Gaussian; elsewhere passes are in double precision.
     """
     if isinstance(family, GaussianFamily) and not has_holes(x):
-        return GaussianKernel(family, *distinct_rows(x, weight), plain, dtype)
-    if isinstance(family, ExponentialFamily):
+        with suppress(np.linalg.LinAlgError):
+            return GaussianKernel(family, *distinct_rows(x, weight), plain, dtype)
+    elif isinstance(family, ExponentialFamily):
         return ExponentialFamilyKernel(family, *distinct_rows(x, weight), plain)
     return plain

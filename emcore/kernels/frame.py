@@ -23,19 +23,20 @@ class Frame(NamedTuple):
     inverse: np.ndarray  # L⁻¹
 
     @classmethod
-    def of_rows(cls, shape: Covariance, x: np.ndarray) -> Self:
+    def of_rows(cls, shape: Covariance, x: np.ndarray, weight: np.ndarray | None) -> Self:
         """The frame of rows x (n, d) under a covariance shape; LinAlgError where their covariance is singular."""
         n, d = x.shape
-        centre = sum(x[rows].sum(axis=0) for rows in row_blocks(n, _BLOCK)) / n
-        covariance = np.zeros((d, d))
+        share = np.full(n, 1.0 / n) if weight is None else weight / weight.sum()
+        centre, covariance = np.zeros(d), np.zeros((d, d))
+        for rows in row_blocks(n, _BLOCK):
+            centre += share[rows] @ x[rows]
         for rows in row_blocks(n, _BLOCK):
             centred = x[rows] - centre
-            covariance += centred.T @ centred / n
-        if isinstance(shape, Full | Tied):
-            factor = np.linalg.cholesky(covariance)
-        else:
+            covariance += (centred.T * share[rows]) @ centred
+        if not isinstance(shape, Full | Tied):
             variances = np.diagonal(covariance)
-            factor = np.diag(np.sqrt(np.full(d, variances.mean()) if isinstance(shape, Spherical) else variances))
+            covariance = np.diag(np.full(d, variances.mean()) if isinstance(shape, Spherical) else variances)
+        factor = np.linalg.cholesky(covariance)
         return cls(centre, factor, np.linalg.inv(factor))
 
     def rows(self, x: np.ndarray, dtype: np.typing.DTypeLike = np.float64) -> np.ndarray:

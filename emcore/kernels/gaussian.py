@@ -27,11 +27,11 @@ _STORED = 16e6  # bytes of features that are worth keeping
 
 
 class GaussianKernel:
-    """Rows without missing cells under Gaussian components of any covariance shape."""
+    """Rows without missing cells under Gaussian components of any shape; LinAlgError where they are collinear."""
 
     def __init__(self, family: Any, x: np.ndarray, weight: np.ndarray | None, plain: Kernel, dtype: Any) -> None:
         self._shape, self._plain = family.shape, plain
-        frame = Frame.of_rows(family.shape, x)
+        frame = _frame(family.shape, x, weight)
         y = frame.rows(x, dtype)
         self._residual = ResidualRows(frame, y, weight)
         self._form: Form | None = None
@@ -71,6 +71,13 @@ class GaussianKernel:
         tied = isinstance(self._shape, Tied)
         own = scatter.reshape(n_starts, -1, d, d).sum(axis=1) if tied else self._shape.collect(scatter)
         return (counts, GaussianStats(np.tile(counts[:, None], d), means, own, self._shape)), value
+
+
+def _frame(shape: Covariance, x: np.ndarray, weight: np.ndarray | None) -> Frame:
+    try:
+        return Frame.of_rows(shape, x, weight)
+    except np.linalg.LinAlgError:  # of the rows that count, not of all of them: they have a frame too
+        return Frame.of_rows(shape, x, None)
 
 
 def _form(shape: Covariance, frame: Frame, y: np.ndarray, weight: np.ndarray | None) -> Form:

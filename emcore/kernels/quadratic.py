@@ -14,12 +14,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from emcore.families.covariance import Covariance
-from emcore.families.gaussian_stats import GaussianStats
+from emcore.families.gaussian_stats import GaussianStats, WideStats
 from emcore.kernels.frame import Frame
 from emcore.kernels.small import cholesky, half_log_det, trace, trace_of_inverse
 from emcore.numerics import LOG_2PI
 
 SHARPEST = 3e5  # (1 + |m|²) / λ
+_NEARLY_COLLINEAR = 0.03  # smallest singular value of the rows with columns of length 1
 _TINY = np.finfo(float).tiny
 
 Sums = tuple[np.ndarray, GaussianStats]  # expected rows of each component (k,), and the family's statistics
@@ -48,7 +49,7 @@ class FullForm:
     """1, y, and y_i y_j for i ≤ j."""
 
     def __init__(self, shape: Covariance, frame: Frame) -> None:
-        self._shape, self._frame = shape, frame
+        self._shape, self._frame, self._kind = shape, frame, kind_of_stats(frame)
         p = 1 + len(frame.centre)
         rows, columns = np.triu_indices(p)
         self.n_features = len(rows)
@@ -75,10 +76,18 @@ class FullForm:
         products = maps.transpose(0, 2, 1) @ maps
         natural = products.reshape(k, -1).take(self._pairs, axis=1)
         natural *= self._factors
-        if not (trace(products[:, 1:, 1:]) * _one_plus_squares(self._frame, means)).max() < SHARPEST:
+        if not self._sharp(maps, means):
             return None
         natural[:, 0] += log_weights - 0.5 * d * LOG_2PI - half_log_det(factors)
         return natural, 0.0
+
+    def _sharp(self, maps: np.ndarray, means: np.ndarray) -> bool:
+        """Whether (1 + |m|²) Σ 1/λ is small enough for each component; two sums over all of them mostly tell."""
+        centred = (means - self._frame.centre) @ self._frame.inverse.T
+        if np.vdot(maps, maps) * (1.0 + np.vdot(centred, centred)) < SHARPEST:
+            return True
+        inner = maps[:, :, 1:]
+        return bool(((inner * inner).sum(axis=(1, 2)) * (1.0 + row_squares(centred))).max() < SHARPEST)
 
     def stats(self, sums: np.ndarray, n_starts: int) -> Sums | None:
         """See `Form.stats`."""
@@ -89,14 +98,15 @@ class FullForm:
             return None
         centre, factor, _ = self._frame
         scatter = factor @ scatter @ factor.T
-        return counts, GaussianStats(columns(counts, means), centre + means @ factor.T, scatter, self._shape)
+        return counts, self._kind(columns(counts, means), centre + means @ factor.T, scatter, self._shape)
 
 
 class TiedForm:
     """1 and y: what the products add is the same whoever is responsible."""
 
     def __init__(self, shape: Covariance, frame: Frame, y: np.ndarray, weight: np.ndarray | None) -> None:
-        self._shape, self._frame, self.n_features = shape, frame, len(y)
+        self._shape, self._frame, self._kind = shape, frame, kind_of_stats(frame)
+        self.n_features = len(y)
         second = (y if weight is None else y * weight) @ y.T
         self._rows, self._second = second[0, 0], second[1:, 1:]  # of all rows
 
@@ -112,7 +122,8 @@ class TiedForm:
         maps = self._frame.residual_maps(factors, means.reshape(n_starts, c, d))
         offsets, slopes = maps[:, :, :c].transpose(0, 2, 1), maps[:, :, c:]
         precisions = slopes.transpose(0, 2, 1) @ slopes
-        far = _one_plus_squares(self._frame, means).reshape(n_starts, c).max(axis=1)
+        centred = (means - self._frame.centre) @ self._frame.inverse.T
+        far = 1.0 + row_squares(centred).reshape(n_starts, c).max(axis=1)
         if not (trace(precisions) * far).max() < SHARPEST:
             return None
         natural = np.empty((k, 1 + d))
@@ -132,7 +143,7 @@ class TiedForm:
             return None
         centre, factor, _ = self._frame
         scatter = factor @ scatter @ factor.T
-        return counts, GaussianStats(columns(counts, means), centre + means @ factor.T, scatter, self._shape)
+        return counts, self._kind(columns(counts, means), centre + means @ factor.T, scatter, self._shape)
 
 
 def kept_digits(scatter: np.ndarray, counts: np.ndarray, far: np.ndarray) -> bool:
@@ -141,13 +152,18 @@ def kept_digits(scatter: np.ndarray, counts: np.ndarray, far: np.ndarray) -> boo
     return bool(loss.max() < SHARPEST)  # False for NaN too
 
 
+def kind_of_stats(frame: Frame) -> type[GaussianStats]:
+    """What statistics with all their digits are: λ of 3e-6 and more beside all rows is no collapse in any units.
+
+    Unless the columns of all rows are themselves nearly collinear.
+    """
+    scaled = frame.factor / np.linalg.norm(frame.factor, axis=1)[:, None]
+    return WideStats if np.linalg.svd(scaled, compute_uv=False)[-1] > _NEARLY_COLLINEAR else GaussianStats
+
+
 def row_squares(rows: np.ndarray) -> np.ndarray:
     """|row|² over the last axis."""
     return np.add.reduce(rows * rows, axis=-1)
-
-
-def _one_plus_squares(frame: Frame, means: np.ndarray) -> np.ndarray:
-    return row_squares((means - frame.centre) @ frame.inverse.T) + 1.0
 
 
 def counts_and_means(sums: np.ndarray, d: int) -> tuple[np.ndarray, np.ndarray]:

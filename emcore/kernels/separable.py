@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from emcore.families.covariance import Covariance
-from emcore.families.gaussian_stats import GaussianStats
+from emcore.families.gaussian_stats import WideStats
 from emcore.kernels.frame import Frame
 from emcore.kernels.quadratic import SHARPEST, Natural, Sums, columns, counts_and_means, row_squares
 from emcore.numerics import LOG_2PI, DegenerateError
@@ -48,7 +48,7 @@ class DiagForm:
         if not (between + column < SHARPEST * scatter).all():
             return None
         means = self._centre + means * self._scale
-        return counts, GaussianStats(columns(counts, means), means, scatter * self._scale**2, self._shape)
+        return counts, WideStats(columns(counts, means), means, scatter * self._scale**2, self._shape)
 
 
 class SphericalForm:
@@ -85,7 +85,7 @@ class SphericalForm:
         if not (between + counts < SHARPEST * scatter).all():
             return None
         means = self._centre + means * self._scale
-        return counts, GaussianStats(columns(counts, means), means, scatter * self._scale**2, self._shape)
+        return counts, WideStats(columns(counts, means), means, scatter * self._scale**2, self._shape)
 
 
 def _refuse_singular(variances: np.ndarray) -> np.ndarray:
