@@ -91,6 +91,13 @@ def test_paths_are_the_modes_of_q():
         np.testing.assert_array_equal(lesson.paths[place], mode.probs.argmax(axis=1))
 
 
+@pytest.mark.parametrize("settings", SETTINGS)
+def test_all_iterations_are_decoded_at_once_as_the_model_decodes_each(settings):
+    lesson = chain_lesson(settings)
+    for path, params in zip(lesson.paths, lesson.e_steps, strict=True):
+        np.testing.assert_array_equal(path, lesson.trace.model.decode(params, lesson.trace.x))
+
+
 def test_the_states_that_made_a_series_are_found_again():
     lesson = chain_lesson(ChainSettings(SIMULATED, 3))
     assert (lesson.paths[-1] == lesson.truth).mean() > 0.9

@@ -12,6 +12,8 @@ from emcore.charts.confusion import confusion, starts
 from emcore.charts.images import loadings, prototypes
 from emcore.charts.live import live_spec
 from emcore.classroom import digits as lesson_of
+from emcore.classroom import digits_exercises as exercises
+from emcore.classroom import digits_factors as factors_of
 from emcore.classroom import links
 from emcore.classroom.digits import DigitsSettings
 from emcore.stopping import Status
@@ -25,8 +27,8 @@ def lesson():
 
 
 @pytest.fixture(scope="module")
-def agreed(lesson):
-    return lesson_of.agreement(lesson)
+def agreed():
+    return lesson_of.agreement(SETTINGS)
 
 
 def svg(chart):
@@ -117,8 +119,8 @@ def test_agreement_is_counted_image_by_image(lesson, agreed):
 def test_causes_are_styles_not_classes(agreed):
     """What the app says: far from chance, far from the classes, and 3 and 9 share a prototype."""
     assert 0.6 < agreed.accuracy[-1] < 0.85
-    assert lesson_of.merged(agreed.counts[-1]) == (3, 9)
-    assert 3 in lesson_of.split(agreed.counts[-1])
+    assert exercises.merged(agreed.counts[-1]) == (3, 9)
+    assert 3 in exercises.split(agreed.counts[-1])
 
 
 @pytest.mark.parametrize("init", lesson_of.CONTROLS["start"].options)
@@ -138,17 +140,17 @@ def test_the_first_of_the_twelve_starts_is_the_run_on_the_screen(agreed):
 # ---- factors
 
 
-@pytest.mark.parametrize("name", lesson_of.FACTOR_MODELS)
+@pytest.mark.parametrize("name", factors_of.FACTOR_MODELS)
 def test_factor_models_are_fitted_to_the_pixels_that_vary(name):
-    lesson = lesson_of.factor_lesson(name, 3)
+    lesson = factors_of.factor_lesson(name, 3)
     assert lesson.trace[-1].params.loadings.shape == (61, 3)
     assert lesson.worst_identity_error < 1e-6
-    row = lesson_of.factor_row(name, 3)
+    row = factors_of.factor_row(name, 3)
     assert row.log_likelihood_per_row == pytest.approx(lesson.fit.log_likelihood / 1797, abs=0.006)
 
 
 def test_the_comparison_is_between_densities_of_the_same_pixels():
-    mixture = lesson_of.round_mixture(4)
+    mixture = factors_of.round_mixture(4)
     assert mixture.free_parameters == 3 + 4 * 61 + 4
     assert -400 < mixture.log_likelihood_per_row < -100
 
@@ -160,22 +162,22 @@ def test_the_merge_exercise_knows_its_run():
     counts = np.diag(np.full(10, 50))
     counts[4] = 0
     counts[7, 4] = 45
-    assert lesson_of.merged(counts) == (4, 7)
-    exercise = lesson_of.merge_exercise(counts)
+    assert exercises.merged(counts) == (4, 7)
+    exercise = exercises.merge(counts)
     assert exercise.mark("4 and 7").kind == "success"
     assert "at least 45 images" in exercise.mark("4 and 7").words
     assert exercise.mark("3 and 9").kind == "warn"
     assert exercise.mark(None).kind == "neutral"
-    assert exercise.answer in lesson_of.pairs()
-    assert len(lesson_of.pairs()) == 45
+    assert exercise.answer in exercises.pairs()
+    assert len(exercises.pairs()) == 45
 
 
 def test_any_digit_that_is_split_is_a_right_answer():
     counts = np.diag(np.full(10, 50))
-    assert lesson_of.mark_split("1", counts).kind == "neutral"
+    assert exercises.mark_split("1", counts).kind == "neutral"
     counts[2, 6] = counts[3, 8] = 30
-    assert lesson_of.split(counts) == (6, 8)
-    assert [lesson_of.mark_split(given, counts).kind for given in ("6", "8", "1", None)] == [
+    assert exercises.split(counts) == (6, 8)
+    assert [exercises.mark_split(given, counts).kind for given in ("6", "8", "1", None)] == [
         "success",
         "success",
         "warn",
@@ -184,7 +186,7 @@ def test_any_digit_that_is_split_is_a_right_answer():
 
 
 def test_the_prior_exercise_tells_the_slips_apart():
-    exercise = lesson_of.PRIOR_EXERCISE
+    exercise = exercises.PRIOR
     assert exercise.mark(0.05).kind == "success"
     assert "log 0" in exercise.mark(0).words
     assert "denominator" in exercise.mark(0.0556).words
@@ -203,12 +205,12 @@ def test_a_link_restores_the_settings():
 
 
 def charts_of(lesson, agreed):
-    factors = lesson_of.factor_lesson("PPCA", 3).trace
+    factors = factors_of.factor_lesson("PPCA", 3).trace
     return {
         "prototypes": prototypes(lesson.trace, half_step=-1),
         "named": prototypes(lesson.trace, labels=lesson_of.labels(), half_step=-1),
         "confusion": confusion(lesson.trace, agreed.counts, agreed.matched, labels=range(10), half_step=-1),
-        "loadings": loadings(factors, pixels=lesson_of.inked_pixels(), half_step=-1),
+        "loadings": loadings(factors, pixels=factors_of.inked_pixels(), half_step=-1),
     }
 
 
@@ -240,14 +242,14 @@ def test_names_and_counts_stand_under_the_images(lesson, agreed):
 
 
 def test_pixels_that_were_left_out_are_white(lesson):
-    lesson = lesson_of.factor_lesson("PPCA", 3)
-    table = loadings(lesson.trace, pixels=lesson_of.inked_pixels()).to_dict()["datasets"]["ink"][-1]
+    lesson = factors_of.factor_lesson("PPCA", 3)
+    table = loadings(lesson.trace, pixels=factors_of.inked_pixels()).to_dict()["datasets"]["ink"][-1]
     levels = np.frombuffer(bytes.fromhex(table["ink"]), dtype=np.uint8).reshape(3, 64)
     assert set(levels[:, 0]) == {128}
     largest = np.unravel_index(np.abs(levels.astype(int) - 128).argmax(), levels.shape)
     values = lesson.trace[-1].params.loadings.T
     place = np.unravel_index(np.abs(values).argmax(), values.shape)
-    assert (largest[0], largest[1]) == (place[0], lesson_of.inked_pixels()[place[1]])
+    assert (largest[0], largest[1]) == (place[0], factors_of.inked_pixels()[place[1]])
 
 
 def test_confusion_holds_the_counts_and_refuses_other_shapes(lesson, agreed):
@@ -286,3 +288,34 @@ def test_images_refuse_a_side_that_does_not_fit(lesson):
 
 def test_charts_stay_small(lesson, agreed):
     assert all(len(json.dumps(chart.to_dict())) < 400_000 for chart in charts_of(lesson, agreed).values())
+
+
+def test_the_answer_to_the_prediction_has_the_numbers_of_the_run(agreed):
+    words = lesson_of.reveal(agreed)
+    assert f"{agreed.accuracy[-1]:.1%}" in words
+    assert f"{agreed.purity[-1]:.1%}" in words
+
+
+def test_a_teacher_takes_home_the_run_and_the_images():
+    tables = {name: make() for make, name, _ in lesson_of.downloads(SETTINGS)}
+    halves, rows = (tables[name].splitlines() for name in ("half_steps.csv", "images.csv"))
+    assert len(halves) == 1 + 60
+    assert len(rows) == 1 + 1797
+    named = dict(zip(rows[0].split(","), rows[1].split(","), strict=True))
+    probs = lesson_of.digits_lesson(SETTINGS).trace[-1].q.probs[0]
+    assert int(named["digit"]) == lesson_of.labels()[0]
+    assert int(named["cause"]) == probs.argmax()
+    assert [int(named[f"pixel_{j}"]) for j in range(64)] == lesson_of.images(8)[0].astype(int).tolist()
+
+
+def test_the_comparison_says_what_it_compares():
+    words = factors_of.compared("PPCA", 3, 4)
+    assert "PPCA, 3 factors" in words
+    assert "4 round Gaussian clusters" in words
+    assert "61 pixels" in words
+
+
+def test_answers_are_marked_in_their_order(agreed):
+    verdicts = exercises.marked(("3 and 9", "3", 0.05), agreed.counts[-1])
+    assert [verdict.kind for verdict in verdicts] == ["success"] * 3
+    assert [verdict.words for verdict in exercises.marked((None, None, None), agreed.counts[-1])] == [""] * 3

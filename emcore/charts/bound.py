@@ -18,7 +18,7 @@ from emcore.charts.grammar import (
 from emcore.charts.heading import heading
 from emcore.charts.limits import held_by, scale_of
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, Scene, scene_of
 from emcore.charts.theme import BLACK, GAP, GREY, LABEL_SIZE
 from emcore.landscape import Slice
 from emcore.trace import HalfStep, Trace
@@ -44,7 +44,7 @@ def bound_curve(
     """
     if len(slices) != len(trace):
         raise ValueError(f"one slice per half-step is needed: {len(trace)} half-steps, but {len(slices)} slices")
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     limits = _limits(trace, slices)
     tables = {"curves": _curves(scene, slices, limits["low"]), "visits": _visits(scene, slices), "limits": [limits]}
     at = _axes(slices[0].grid, theta)

@@ -12,7 +12,7 @@ from emcore.charts.heading import heading
 from emcore.charts.lattice import time_axis
 from emcore.charts.packed import shown_responsibilities
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, Scene, scene_of
 from emcore.charts.theme import BLACK, COMPONENT_COLOURS, COMPONENT_SHAPES, GREY, PURPLE
 from emcore.trace import Trace
 
@@ -26,7 +26,7 @@ def transitions(
 
     ValueError where the params have no `start` and `transitions`.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     first = trace[0].params
     if not (hasattr(first, "start") and hasattr(first, "transitions")):
         raise ValueError(f"params of {type(trace.model).__name__} have no start and transitions")
@@ -75,7 +75,7 @@ def decoding(
     They answer different questions; where they differ, a purple ring. `paths` (iterations, t) are the modes of each
     iteration's q. `truth` (t,) are the states that made the data, in the labels of this run: a broad grey line.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     iterations = scene.halves["iteration"][-1]
     if paths.shape != (iterations, scene.n_rows) or len(times) != scene.n_rows:
         raise ValueError(f"paths must have the shape (iterations, t) = {(iterations, scene.n_rows)}, not {paths.shape}")

@@ -8,7 +8,7 @@ import numpy as np
 from emcore.charts.grammar import Json, as_text, calculate, layer, look_up, quantitative, titled
 from emcore.charts.heading import heading
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, scene_of
 from emcore.charts.theme import BLACK, GREEN, GREY, LABEL_SIZE, ORANGE, SKY
 from emcore.trace import Trace
 
@@ -34,7 +34,7 @@ def confusion(
             f"counts must be (half-steps, components, labels) and matched (half-steps, components) of "
             f"{len(trace)} half-steps and {len(labels)} labels, not {counts.shape} and {matched.shape}"
         )
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     shown = [(counts[int(i)], matched[int(i)]) for i in scene.shown]
     spec = {
         "width": width,

@@ -6,7 +6,7 @@ from emcore.charts.grammar import Json, as_given, as_text, calculate, fitting, l
 from emcore.charts.heading import heading
 from emcore.charts.limits import held_by, scale_of
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, scene_of
 from emcore.charts.theme import BLACK, GAP, GREY, LABEL_SIZE, SKY, colour, shape
 from emcore.numerics import total
 from emcore.trace import HalfStep, Trace
@@ -42,7 +42,7 @@ def elbo_forms(
     The entropy leads up to the ELBO from E log p(x, z); the rate leads down to it from E log p(x | z), and the gap from
     log p(x). Axes stand still, so that a step shows which terms pay for which.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     parts = np.array([form_parts(trace, trace[int(index)]) for index in scene.shown])  # (h, 3, 2)
     elbo = parts[:, 0].sum(axis=1)
     third = height / 3.0
@@ -132,7 +132,7 @@ def log_ratio(
     it lies under log p(x_i), and the purple bar between is the gap. Where Q(z) = 0 there is no mark. `log_evidence`
     (h, n), `log_ratio` and `q` (h, n, k) at every half-step; names of `rows` (n,) and `values` (k,) of z.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     level, ratio, held = log_evidence[scene.shown], log_ratio[scene.shown], q[scene.shown]
     elbo = np.nansum(held * np.where(np.isnan(ratio), 0.0, ratio), axis=2)
     n = level.shape[1]

@@ -9,9 +9,8 @@ import numpy as np
 from emcore.charts.grammar import Json, as_text, calculate, layer, look_up, now, quantitative, titled
 from emcore.charts.heading import heading
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, Scene, scene_of
 from emcore.charts.theme import BLACK, BLUE, GREY, VERMILLION
-from emcore.tables import responsibilities
 from emcore.trace import Trace
 
 _GAP = 1.6  # pixels of an image between two images
@@ -33,10 +32,9 @@ def prototypes(
     Pixels are columns of x, row by row, `side` in a row. With `labels` (n,) each image also says which label most of
     its rows have, by their responsibilities. Raises ValueError where the columns do not fill whole rows of pixels.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     ink = np.stack([trace[int(i)].params.probs for i in scene.shown])
-    held = responsibilities(trace, scene.shown)  # (h, n, k)
-    panel = _images_panel(ink, side, width, height, _row_words(held, labels), "ink")
+    panel = _images_panel(ink, side, width, height, _row_words(scene, labels), "ink")
     spec = (
         panel.spec | {"layer": heading(scene, width) + panel.spec["layer"]} | titled("What each cause expects to see")
     )
@@ -63,7 +61,7 @@ def loadings(
     `pixels` (d,) says which pixel each column of x is; the others, left out of the fit, stay white. All images of all
     half-steps share one scale, the largest size of a loading.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     found = np.stack([trace[int(i)].params.loadings.T for i in scene.shown])  # (h, q, d)
     last = np.zeros((*found.shape[:2], side * ceil((max(pixels) + 1) / side)))
     last[:, :, np.asarray(pixels)] = found
@@ -75,17 +73,26 @@ def loadings(
     return scene.picture(Panel(spec, panel.datasets), half_step, sentence)
 
 
-def _row_words(held: np.ndarray, labels: Sequence[Any] | None) -> list[list[tuple[str, str]]]:
+def _row_words(scene: Scene, labels: Sequence[Any] | None) -> list[list[tuple[str, str]]]:
     """Two lines for every half-step and component: how many rows, and which label most of them have."""
-    counts = held.sum(axis=1)  # (h, k)
-    if labels is None:
-        return [[(f"{c}: {n:,.0f} rows", "") for c, n in enumerate(row)] for row in counts]
-    kinds, codes = np.unique(np.asarray(labels), return_inverse=True)
-    by_label = np.einsum("hnk,nl->hkl", held, np.eye(len(kinds))[codes])
-    most = kinds[by_label.argmax(axis=2)]
+    kinds, codes = np.unique([""] * scene.n_rows if labels is None else np.asarray(labels), return_inverse=True)
+    held = _held(scene, np.eye(len(kinds))[codes])
+    counts, most = held.sum(axis=1), kinds[held.argmax(axis=1)]
     return [
-        [(f"{c}: {n:,.0f} rows", f"mostly {most[h, c]}") for c, n in enumerate(row)] for h, row in enumerate(counts)
+        [(f"{c}: {n:,.0f} rows", "" if labels is None else f"mostly {most[h, c]}") for c, n in enumerate(row)]
+        for h, row in enumerate(counts)
     ]
+
+
+def _held(scene: Scene, member: np.ndarray) -> np.ndarray:
+    """The rows of each label (n, l) that each component holds, at every half-step (h, l, k); M-steps hold q still."""
+    found: list[np.ndarray] = []
+    last = None
+    for index in scene.shown:
+        q = scene.trace[int(index)].q
+        found.append(found[-1] if q is last else member.T @ q.probs)
+        last = q
+    return np.stack(found)
 
 
 def _images_panel(

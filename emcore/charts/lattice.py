@@ -19,7 +19,7 @@ from emcore.charts.packed import (
     shown_responsibilities,
 )
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene, plain
+from emcore.charts.scene import Panel, Scene, plain, scene_of
 from emcore.charts.theme import BLACK, COMPONENT_COLOURS, GREY
 from emcore.trace import Trace
 
@@ -43,7 +43,7 @@ def series(
     mixed colours alone. `times` (t,) are whole numbers, one apart; `names` the titles of time and x. For one column
     of x. ValueError where times and rows do not match.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     titles = [names[1]]
     if scene.n_columns != 1:
         raise ValueError(f"a series has one column of x, but this x has {scene.n_columns}")
@@ -119,7 +119,7 @@ def lattice(
     `filtered` (iterations, t, k): the filter under the θ of each iteration's E-step; so both rows hold still while θ
     moves. A cell is as dark as it is probable, in its state's colour. ValueError where shapes do not match the trace.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     k, iterations = scene.n_components, scene.halves["iteration"][-1]
     if filtered.shape != (iterations, scene.n_rows, k):
         raise ValueError(

@@ -3,7 +3,7 @@
 Reference: Rabiner (1989), Proc. IEEE 77, 257-286; Zucchini & MacDonald (2009), Hidden Markov Models for Time Series.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from types import MappingProxyType
@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emcore.classroom import links
+from emcore.classroom.chain_passes import filter_forward, likeliest_paths
 from emcore.classroom.paths import agreement, enumerate_paths, path_table, worst_difference
 from emcore.datasets import load
 from emcore.em import Fit, fit
@@ -20,7 +21,6 @@ from emcore.families.gaussian import Gaussian
 from emcore.families.poisson import Poisson
 from emcore.models.hmm import HMM
 from emcore.models.mixture import Mixture
-from emcore.numerics import log_or_minus_inf
 from emcore.stopping import Status
 from emcore.trace import Problem, Trace, pose, start_params
 
@@ -131,7 +131,7 @@ class ChainLesson:
     @cached_property
     def paths(self) -> np.ndarray:
         """The most probable path (iterations, t) under the θ of every E-step."""
-        return np.stack([self.trace.model.decode(params, self.trace.x) for params in self.e_steps])
+        return likeliest_paths(self.trace.model, self.e_steps, self.trace.x.x)
 
     @property
     def truth(self) -> np.ndarray | None:
@@ -229,25 +229,6 @@ def _start(problem: Problem, settings: ChainSettings) -> Any:
         return start_params(problem, settings.init, np.random.default_rng(settings.seed).spawn(1)[0])
     ranks = np.argsort(np.argsort(problem.x.x[:, 0], kind="stable"))
     return start_params(problem, ranks * settings.n_states // len(ranks), np.random.default_rng(settings.seed))
-
-
-def filter_forward(model: Any, every: Sequence[Any], x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """p(z_s | x_1 … x_s) (h, t, k) and log p(x) (h,) of one sequence under each of h params: a pass forward, in logs.
-
-    log p(x) = Σ_s log p(x_s | x_1 … x_s-1), the normalisers on the way.
-    """
-    log_emissions = np.stack([model.family.log_prob(params, x) for params in every])  # (h, t, k)
-    moves = log_or_minus_inf(np.stack([params.transitions for params in every]))
-    ahead = log_or_minus_inf(np.stack([model.start_of(params) for params in every]))
-    filtered, total = np.empty(log_emissions.shape), np.zeros(len(every))
-    for step in range(log_emissions.shape[1]):
-        here = ahead + log_emissions[:, step]
-        scale = np.logaddexp.reduce(here, axis=1)
-        here -= scale[:, None]
-        total += scale
-        filtered[:, step] = np.exp(here)
-        ahead = np.logaddexp.reduce(here[:, :, None] + moves, axis=1)
-    return filtered, total
 
 
 @lru_cache(maxsize=1)

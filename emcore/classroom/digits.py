@@ -3,7 +3,7 @@
 Pure functions of their arguments; runs are remembered by settings. Bad settings come back as words.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
@@ -12,20 +12,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emcore.classroom import links
-from emcore.classroom.exercises import Exercise, Slip, Verdict
 from emcore.classroom.mixture import Lesson
 from emcore.datasets import load
 from emcore.em import fit
 from emcore.families.binomial import Bernoulli
-from emcore.families.gaussian import Gaussian
-from emcore.models.factor_analysis import PPCA, FactorAnalysis
 from emcore.models.mixture import Mixture
 
 DIGITS = tuple(range(10))
 N_STARTS = 12
 TOLERANCE = 1e-8  # nats per row: enough for the eye
-SPLIT = 0.2  # the share of a digit that each of two prototypes must hold
-FACTOR_MODELS = MappingProxyType({"PPCA": PPCA, "factor analysis": FactorAnalysis})
 CONTROLS = MappingProxyType(
     {
         "k": links.Number(10, 2, 20),
@@ -43,6 +38,12 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "No prior": {"prior": 0},
         "Too strong a prior": {"prior": 10},
     }
+)
+
+PLAN = (
+    "In fifteen minutes: predict; press Play and watch ten blurs part into styles; name the prototypes together, and "
+    "look for the blurred one; reveal; ask which start of the twelve you would publish. Then set the prior to 0 and "
+    "read the cost of one blot. Data: Alpaydin & Kaynak (1998), optical recognition of handwritten digits, CC BY 4.0."
 )
 
 
@@ -74,18 +75,10 @@ class Start(NamedTuple):
     accuracy: float
 
 
-class FactorRow(NamedTuple):
-    """A model of the grey levels, and what it makes of a row."""
-
-    model: str
-    free_parameters: int
-    log_likelihood_per_row: float
-
-
 @lru_cache(maxsize=32)
 def images(threshold: int = 8) -> np.ndarray:
     """Pixels (1797, 64), row by row: 1 where the ink, 0 to 16, is at least `threshold`."""
-    pixels = (_grey() >= threshold).astype(float)
+    pixels = (grey() >= threshold).astype(float)
     pixels.flags.writeable = False
     return pixels
 
@@ -97,7 +90,8 @@ def labels() -> np.ndarray:
 
 
 @lru_cache(maxsize=1)
-def _grey() -> np.ndarray:
+def grey() -> np.ndarray:
+    """The ink (1797, 64), from 0 to 16."""
     return load("digits").drop("digit").to_numpy().astype(float)
 
 
@@ -125,20 +119,34 @@ def digits_lesson(settings: DigitsSettings) -> Lesson:
         return Lesson(None, str(error))
 
 
-def agreement(lesson: Lesson) -> Agreement:
-    """The run's components against the digits, each image given to its likeliest component."""
-    counts = np.stack([contingency(half.q.probs) for half in lesson.trace])
+@lru_cache(maxsize=24)
+def agreement(settings: DigitsSettings) -> Agreement | None:
+    """The run's components against the digits, each image given to its likeliest component; None for bad settings."""
+    lesson = digits_lesson(settings)
+    if lesson.fit is None:
+        return None
+    counts = np.repeat([contingency(half.q.probs) for half in lesson.trace if half.kind == "E"], 2, axis=0)
+    counts = counts[: len(lesson.trace)]  # an M-step holds q
     matched = np.stack([pairing(table) for table in counts])
     total = counts[0].sum()
     paired = np.take_along_axis(counts, np.maximum(matched, 0)[:, :, None], axis=2)[:, :, 0] * (matched >= 0)
     return Agreement(counts, matched, paired.sum(axis=1) / total, counts.max(axis=2).sum(axis=1) / total)
 
 
+def reveal(agreed: Agreement) -> str:
+    """The answer to the prediction, in the numbers of the run."""
+    return (
+        f"In this run, paired one to one, causes and digits agree on **{agreed.accuracy[-1]:.1%}** of the images "
+        f"(framed cells). Named each by its commonest digit, the causes are right on **{agreed.purity[-1]:.1%}**. They "
+        "are styles that repeat, not classes: what a cluster means is decided afterwards, by us (Hennig 2015)."
+    )
+
+
 def contingency(probs: np.ndarray) -> np.ndarray:
     """Images of each digit (k, 10) by likeliest component, from responsibilities (n, k)."""
-    table = np.zeros((probs.shape[1], len(DIGITS)), dtype=int)
-    np.add.at(table, (probs.argmax(axis=1), labels()), 1)
-    return table
+    n_components, n_digits = probs.shape[1], len(DIGITS)
+    cells = probs.argmax(axis=1) * n_digits + labels()
+    return np.bincount(cells, minlength=n_components * n_digits).reshape(n_components, n_digits)
 
 
 def pairing(counts: np.ndarray) -> np.ndarray:
@@ -182,105 +190,32 @@ def blot(lesson: Lesson, settings: DigitsSettings) -> float:
     return float(log_p[1] - log_p[0])
 
 
-def inked_pixels() -> tuple[int, ...]:
-    """The pixels (61) that vary: three are blank in every image."""
-    return tuple(np.flatnonzero(_grey().std(axis=0) > 0).tolist())
-
-
-@lru_cache(maxsize=24)
-def factor_lesson(name: str, n_factors: int) -> Lesson:
-    """PPCA or factor analysis of the grey levels of the pixels that vary, half-steps recorded."""
-    model = FACTOR_MODELS[name](n_factors, noise_prior=1.0)
-    return Lesson(fit(model, _grey()[:, inked_pixels()], restarts=1, seed=0, tol=TOLERANCE, max_iter=20, trace=True))
-
-
-@lru_cache(maxsize=8)
-def round_mixture(n_components: int) -> FactorRow:
-    """The mixture's rival to the factors on their own ground: round Gaussian clusters of the same grey levels."""
-    found = fit(
-        Mixture(Gaussian("spherical"), n_components),
-        _grey()[:, inked_pixels()],
-        restarts=1,
-        seed=0,
-        tol=1e-6,
-        max_iter=30,
-    )
-    return FactorRow(
-        f"{n_components} round Gaussian clusters", found.n_params, round(found.log_likelihood / found.n_rows, 2)
+def blot_words(settings: DigitsSettings) -> str:
+    """What `blot` is, in words."""
+    return (
+        "cost of one blot in the corner, where no image has ink, nats"
+        if settings.prior
+        else "cost of one blot: log 0 = −∞ in truth, the code stops at probability 1e-12"
     )
 
 
-def factor_row(name: str, n_factors: int) -> FactorRow:
-    """A factor model as a line of the comparison."""
-    found = factor_lesson(name, n_factors).fit
-    assert found is not None
-    return FactorRow(f"{name}, {n_factors} factors", found.n_params, round(found.log_likelihood / found.n_rows, 2))
+def images_csv(settings: DigitsSettings) -> str:
+    """The images as the run saw them, the digits written, and the cause that the run gives each, as CSV."""
+    import polars as pl
+
+    probs = digits_lesson(settings).trace[-1].q.probs
+    pixels = images(settings.threshold).astype(int)
+    columns = {f"pixel_{j}": pixels[:, j] for j in range(pixels.shape[1])}
+    found = {"digit": labels(), "cause": probs.argmax(axis=1), "responsibility": probs.max(axis=1)}
+    return pl.DataFrame(found | columns).write_csv()
 
 
-def merged(counts: np.ndarray) -> tuple[int, int]:
-    """The two digits (smaller first) that share one prototype most: its second commonest digit is the largest."""
-    ranked = np.argsort(-counts, axis=1, kind="stable")
-    component = int(np.take_along_axis(counts, ranked[:, 1:2], axis=1).argmax())
-    a, b = sorted(int(digit) for digit in ranked[component, :2])
-    return a, b
-
-
-def split(counts: np.ndarray) -> tuple[int, ...]:
-    """The digits of which two prototypes or more hold a fifth each."""
-    shares = counts / np.maximum(counts.sum(axis=0), 1)
-    return tuple(np.flatnonzero((shares >= SPLIT).sum(axis=0) >= 2).tolist())
-
-
-def pairs() -> list[str]:
-    """Every pair of digits, as the exercise offers them."""
-    return [pair_words(a, b) for a in DIGITS for b in DIGITS if a < b]
-
-
-def pair_words(a: int, b: int) -> str:
-    """A pair of digits in words."""
-    return f"{a} and {b}"
-
-
-def merge_exercise(counts: np.ndarray) -> Exercise:
-    """Which two digits does this run merge?"""
-    pair = merged(counts)
-    together = counts[:, list(pair)].min(axis=1).max()
-    return Exercise(
-        "Which two digits share one prototype the most? Look for an image that could be either.",
-        pair_words(*pair),
-        f"One prototype holds at least {together} images of each: to 64 independent pixels they look alike.",
-        "Blurred prototypes are the suspects. Reveal the labels and look for a row with two large counts.",
+def downloads(settings: DigitsSettings) -> tuple[tuple[Callable[[], str], str, str], ...]:
+    """What a teacher may take home of a run: CSV to be written, the file's name, and what it is."""
+    return (
+        (lambda: digits_lesson(settings).trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
+        (lambda: images_csv(settings), "images.csv", "images and causes"),
     )
-
-
-def mark_split(given: str | None, counts: np.ndarray) -> Verdict:
-    """Marks a digit said to be split between two prototypes; any that is counts as right."""
-    found = [str(digit) for digit in split(counts)]
-    if not found:
-        return Verdict("neutral", "In this run no digit is split: try more components or another seed.")
-    exercise = Exercise(
-        "",
-        given if given in found else found[0],
-        "Two prototypes hold at least a fifth of its images each: two styles of writing one digit.",
-        "Reveal the labels and look for a column with two large counts.",
-    )
-    return exercise.mark(given)
-
-
-PRIOR_EXERCISE = Exercise(
-    "A prototype holds 18 images, and none has ink in the corner. With a prior of 1 pseudo-image with ink and 1 "
-    "without, which probability of ink does the M-step give that pixel?",
-    1 / 20,
-    "(0 + 1) / (18 + 2) = 1/20: unlikely, not impossible. With a prior of 0 it is 0, and one blot costs log 0 = −∞.",
-    "Add the pseudo-images: inked to the count, both to the number of images.",
-    0.0005,
-    (
-        Slip(0.0, "That is the answer without a prior: then one blot in the corner makes log p = log 0 = −∞."),
-        Slip(1 / 18, "The pseudo-images are images too: they count in the denominator."),
-        Slip(1 / 19, "There are two pseudo-images, one with ink and one without."),
-        Slip(2 / 20, "Only one of the two pseudo-images has ink."),
-    ),
-)
 
 
 def as_link(settings: DigitsSettings) -> dict[str, Any]:
