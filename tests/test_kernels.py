@@ -7,7 +7,6 @@ import pytest
 
 import emcore as em
 from emcore.kernels.base import pile_up, take_apart
-from emcore.kernels.collapse import distinct_rows
 from emcore.kernels.exponential_family import ExponentialFamilyKernel
 from emcore.kernels.gaussian import GaussianKernel
 from emcore.kernels.linear import LinearRows, Stored, even_blocks
@@ -146,7 +145,7 @@ class TestGaussianScales:
         np.testing.assert_allclose(stats.family.scatter[0], own, rtol=0, atol=1e-12 * own.max())
         assert used
 
-    @pytest.mark.parametrize(("narrow", "tolerance"), [(1.0, 3e-6), (1e-2, 1e-4)])
+    @pytest.mark.parametrize(("narrow", "tolerance"), [(1.0, 1e-6), (1e-2, 1e-6), (1e-3, 2e-5)])
     @pytest.mark.parametrize("shape", SHAPES)
     def test_single_precision(self, shape, narrow, tolerance):
         x, responsibilities = clusters(3000, 3, 3, narrow=narrow, offset=100.0)
@@ -221,115 +220,6 @@ class TestBlocks:
         kept = model.kernel(counts).evaluate(params)
         monkeypatch.setattr("emcore.kernels.exponential_family._STORED", 0.0)
         assert_close(model.kernel(counts).evaluate(params), kept, 1e-13)
-
-
-class TestDistinctRows:
-    def test_repeated_rows_are_counted(self):
-        rows = np.array([[0.0, 1.0], [2.0, np.nan], [-0.0, 1.0], [0.0, 1.0], [2.0, np.nan], [5.0, 5.0], [5.0, 5.0]])
-        x, weight = distinct_rows(rows, None)
-        order = np.argsort(x[:, 0])
-        np.testing.assert_array_equal(x[order], [[0.0, 1.0], [2.0, np.nan], [5.0, 5.0]])
-        np.testing.assert_array_equal(weight[order], [3.0, 2.0, 2.0])
-        _, summed = distinct_rows(rows, np.arange(7.0))
-        np.testing.assert_array_equal(summed[order], [5.0, 5.0, 11.0])
-
-    @pytest.mark.parametrize("n", [50, 100_000])
-    def test_rows_that_differ_stay(self, n):
-        x = np.random.default_rng(0).standard_normal((n, 2))
-        assert distinct_rows(x, None)[0] is x
-
-    def test_a_long_table_of_few_patterns(self):
-        codes = np.random.default_rng(0).integers(0, 2, (100_000, 7)).astype(float)
-        x, weight = distinct_rows(codes, None)
-        patterns, counts = np.unique(codes, axis=0, return_counts=True)
-        order = np.lexsort(x.T[::-1])
-        np.testing.assert_array_equal(x[order], patterns)
-        np.testing.assert_array_equal(weight[order], counts)
-
-    @pytest.mark.parametrize(
-        "family", [em.Bernoulli(), em.Categorical(), em.Gaussian("diag")], ids=lambda f: str(f)[:9]
-    )
-    def test_nothing_changes_but_the_time(self, family):
-        rng = np.random.default_rng(1)
-        x = (rng.random((3000, 4)) < np.where(rng.random((3000, 1)) < 0.4, 0.8, 0.3)).astype(float)
-        model = em.Mixture(family, 2).resolve(x)
-        weight = rng.integers(0, 4, len(x)).astype(float)
-        params = model.initial_params(x, "random-rows", rng, weight)
-        stats, log_likelihood = model.kernel(x, weight).evaluate(params)
-        theirs, value = expected(model, params, x, weight)
-        assert_close(model.m_step(stats, params), model.m_step(theirs, params), 1e-11)
-        np.testing.assert_allclose(log_likelihood, [value], rtol=1e-12)
-
-
-class TestHardRows:
-    @pytest.mark.parametrize("weight", [None, [1.0, 1.0, 1.0, 0.0]], ids=["rows", "weightless"])
-    def test_a_row_that_no_component_allows_is_named(self, weight):
-        x = np.array([[0.0], [1.0], [1.0], [3.0]])
-        model = em.Mixture(em.Categorical(4), 2).resolve(x)
-        probs = np.array([[[0.5, 0.5, 0.0, 0.0]], [[0.2, 0.8, 0.0, 0.0]]])
-        params = model.make_params(np.array([0.5, 0.5]), em.Categorical.Params(probs))
-        with pytest.raises(ValueError, match="row 3 has log p"):
-            model.kernel(x, None if weight is None else np.array(weight)).evaluate(params)
-
-    def test_the_row_number_is_that_of_the_whole_table(self):
-        x = np.ones((20_000, 1))
-        x[17_003] = 2.0
-        model = em.Mixture(em.Poisson(), 2)
-        params = model.make_params(np.array([0.5, 0.5]), em.Poisson.Params(np.zeros((2, 1))))
-        x -= 1.0
-        with pytest.raises(ValueError, match="row 17003 has log p"):
-            model.kernel(x).evaluate(params)
-        with pytest.raises(ValueError, match="row 17003 has log p"):
-            PlainKernel(model, x, None, singly=False).evaluate(model.pile([params, params]), 2)
-
-    def test_probabilities_of_0_that_some_component_lacks(self):
-        x = np.array([[0.0, 0.0], [1.0, 0.0], [4.0, 2.0], [0.0, 3.0]])
-        model = em.Mixture(em.Poisson(), 2)
-        params = model.make_params(np.array([0.5, 0.5]), em.Poisson.Params(np.array([[0.0, 1.0], [2.0, 1.5]])))
-        stats, value = model.kernel(x).evaluate(params)
-        theirs, total = expected(model, params, x)
-        assert_close(stats, theirs, 1e-14)
-        np.testing.assert_allclose(value, [total], rtol=1e-14)
-
-    @pytest.mark.parametrize("shape", SHAPES)
-    def test_a_component_of_weight_0(self, shape):
-        x, responsibilities = clusters(300, 2, 3)
-        model = em.Mixture(em.Gaussian(shape), 3).resolve(x)
-        params = model.params_from_responsibilities(x, responsibilities)
-        params = params._replace(weights=np.array([0.4, 0.6, 0.0]))
-        stats, value = model.kernel(x).evaluate(params)
-        theirs, total = expected(model, params, x)
-        np.testing.assert_allclose(stats.counts, theirs.counts, rtol=1e-10)
-        np.testing.assert_allclose(value, [total], rtol=1e-12)
-
-    @pytest.mark.parametrize("shape", SHAPES)
-    def test_a_singular_covariance_is_degenerate(self, shape):
-        x, responsibilities = clusters(300, 2, 3)
-        model = em.Mixture(em.Gaussian(shape), 3).resolve(x)
-        params = model.params_from_responsibilities(x, responsibilities)
-        singular = params._replace(covariances=0.0 * params.covariances)
-        with pytest.raises(em.numerics.DegenerateError):
-            model.kernel(x).evaluate(singular)
-
-    def test_a_row_far_away_under_every_component(self):
-        x, responsibilities = clusters(300, 2, 3)
-        model = em.Mixture(em.Gaussian(), 3).resolve(x)
-        params = model.params_from_responsibilities(x, responsibilities)
-        x[7] = 1e5
-        stats, value = model.kernel(x).evaluate(params)
-        theirs, total = expected(model, params, x)
-        assert_close((stats.counts, *stats.family[:2]), (theirs.counts, *theirs.family[:2]))
-        np.testing.assert_allclose(value, [total], rtol=1e-9)
-
-    def test_the_m_step_of_a_pile_says_that_a_start_has_emptied(self):
-        x, responsibilities = clusters(300, 2, 3)
-        model = em.Mixture(em.Gaussian(), 3).resolve(x)
-        sound = model.params_from_responsibilities(x, responsibilities)
-        far = sound._replace(means=sound.means + np.array([[0.0], [0.0], [1e4]]))
-        pile = model.pile([sound, far])
-        stats, _ = model.kernel(x).evaluate(pile, 2)
-        with pytest.raises(em.numerics.DegenerateError, match="component 2 has emptied"):
-            model.m_step_pile(stats, pile, 2)
 
 
 class TestChoice:

@@ -14,7 +14,7 @@ from emcore.kernels.small import cholesky, half_log_det
 from emcore.kernels.softmax import Softmax, components_first, starts_first
 from emcore.numerics import LOG_2PI
 
-_WORK = 50_000
+_WORK = 200_000  # numbers that a block may touch
 _SHARPEST = 1e10  # Σ 1/λ over the eigenvalues of a covariance in the frame
 
 
