@@ -37,7 +37,7 @@ class EmissionRows:
         if len(rows) < _FEWEST or has_holes(rows):
             return None
         try:
-            frame = Frame.of_rows(family.shape, rows)
+            frame = Frame.of_rows(family.shape, rows, None)
         except np.linalg.LinAlgError:
             return None
         if not np.isfinite(frame.inverse).all():  # a constant column
