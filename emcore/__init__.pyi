@@ -3,7 +3,7 @@
 from emcore import datasets, genetics
 from emcore.accelerate import Anderson, OverRelaxed, Squarem
 from emcore.chain import ChainPosterior
-from emcore.em import Fit, fit
+from emcore.em import fit
 from emcore.esteps import Annealing, exact, fixed, hard, incremental, mean_field, sparse, stochastic, tempered
 from emcore.families.binomial import Bernoulli, Binomial
 from emcore.families.categorical import Categorical
@@ -35,6 +35,7 @@ from emcore.numerics import DegenerateError
 from emcore.objective import ElboForms, elbo, elbo_forms, gap, kl
 from emcore.optima import multistart
 from emcore.posteriors import CategoricalPosterior
+from emcore.result import Fit
 from emcore.selection import bootstrap_lrt, select
 from emcore.stopping import Run, Status
 from emcore.stream import Stepwise, StreamFit, StreamProgress, fit_stream

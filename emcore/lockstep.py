@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emcore.numerics import DegenerateError
+from emcore.passes import DOUBLE, Engine
 from emcore.stopping import Progress, Run, Status, is_over, is_settled, out_of_iterations, parameter_changes, verdict
 from emcore.trace import Problem
 
@@ -44,10 +45,20 @@ class Lockstep:
     With `keep_path`, `path` holds the params of a single start before the first iteration and after each.
     """
 
-    def __init__(self, problem: Problem, tol: float, max_iter: int, n_rows: float, *, keep_path: bool = False) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        tol: float,
+        max_iter: int,
+        n_rows: float,
+        engine: Engine = DOUBLE,
+        *,
+        keep_path: bool = False,
+    ) -> None:
         self._model = problem.model
-        self._kernel = problem.model.kernel(problem.x, problem.weight)
+        self._kernel = problem.model.kernel(problem.x, problem.weight, **engine._asdict())
         self._tol, self._max_iter, self._n_rows = tol, max_iter, n_rows
+        self._rounding = float(np.finfo(engine.dtype).eps)
         self._keep_path = keep_path
         self.path: list[Any] = []
 
@@ -85,7 +96,7 @@ class Lockstep:
         after = self._arrive(front.numbers, params, front.progress)
         gain = after.progress.objective - objective
         change = rate = np.full(n_runs, np.inf)
-        if is_settled(after.progress.objective, gain, self._n_rows, self._tol).any():
+        if is_settled(after.progress.objective, gain, self._n_rows, self._tol, self._rounding).any():
             change = parameter_changes(params, front.params, n_runs)
             comparable = (moved > 0) & (moved < np.inf)
             rate = np.where(comparable, change / np.where(comparable, moved, 1.0), np.inf)
@@ -112,10 +123,10 @@ class Lockstep:
         self, after: _Front, before: _Front, starts: Sequence[Any], n_iter: int, ended: dict[int, Run]
     ) -> _Front:
         """The runs that go on."""
-        over = is_over(after.progress, self._n_rows, self._tol, monotone=True)
+        over = is_over(after.progress, self._n_rows, self._tol, monotone=True, rounding=self._rounding)
         for i in np.flatnonzero(over).tolist():
             own = Progress(*(float(part[i]) for part in after.progress))
-            how = verdict(own, self._n_rows, self._tol, monotone=True)
+            how = verdict(own, self._n_rows, self._tol, monotone=True, rounding=self._rounding)
             assert how is not None
             lost = how[0] is Status.NONFINITE
             ended[after.numbers[i]] = self._end(before if lost else after, i, starts, n_iter - lost, *how)

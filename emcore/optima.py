@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from emcore.em import Fit, fit
+from emcore.em import fit
+from emcore.result import Fit
 from emcore.stopping import Run, Status, parameter_change
 from emcore.trace import Problem
 

@@ -6,8 +6,9 @@ the parameters, for schemes that call it elsewhere than where it left off (see `
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -34,9 +35,19 @@ class Pass(NamedTuple):
     outlook: tuple[float, float] | None = None  # (length, rate) of EM's steps from here, where moves do not show them
 
 
-def plain_passes(problem: Problem, params: Any, e_step: EStep) -> Iterator[Pass]:
+class Engine(NamedTuple):
+    """How a pass over the rows is computed."""
+
+    dtype: Any = np.float64  # of the rows and what is computed of each; sums are always double
+    threads: int = 1
+
+
+DOUBLE = Engine()
+
+
+def plain_passes(problem: Problem, params: Any, e_step: EStep, engine: Engine = DOUBLE) -> Iterator[Pass]:
     """Params and their log p(x) and objective, then the params after one E-step and M-step, and so on."""
-    expectations, q = Expectations(problem), None
+    expectations, q = Expectations(problem, engine), None
     for iteration in count(1):
         step = e_step_at(e_step, iteration)
         if step is exact:
@@ -68,13 +79,14 @@ def _evaluate(problem: Problem, params: Any, e_step: EStep, q: Any) -> tuple[Any
 class Expectations:
     """Expected statistics under the exact posterior, and log p(x): one pass over the rows for every call.
 
-    By the model's own kernel where it has one, otherwise over blocks of rows.
+    By the model's own kernel where it has one, otherwise over blocks of rows, whose sums are added in order.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, engine: Engine = DOUBLE) -> None:
         self._problem = problem
         model, x, weight = problem
-        self._kernel = model.kernel(x, weight) if hasattr(model, "kernel") else None
+        self._kernel = model.kernel(x, weight, **engine._asdict()) if hasattr(model, "kernel") else None
+        self._map = ThreadPoolExecutor(engine.threads).map if engine.threads > 1 else map
 
     def __call__(self, params: Any) -> tuple[Any, float]:
         """Statistics and log p(x) at `params`."""
@@ -85,14 +97,14 @@ class Expectations:
         if not isinstance(x, np.ndarray) or len(x) <= _BLOCK_ROWS:
             q, rows = model.infer(params, x)
             return model.suff_stats(x, q, weight), total(rows, weight)
-        stats, log_likelihood = None, 0.0
-        for block in row_blocks(len(x), _BLOCK_ROWS):
+
+        def of_block(block: slice) -> tuple[Any, float]:
             part = None if weight is None else weight[block]
             q, rows = model.infer(params, x[block])
-            more = model.suff_stats(x[block], q, part)
-            stats = more if stats is None else add_stats(stats, more)
-            log_likelihood += total(rows, part)
-        return stats, log_likelihood
+            return model.suff_stats(x[block], q, part), total(rows, part)
+
+        parts = self._map(of_block, row_blocks(len(x), _BLOCK_ROWS))
+        return reduce(lambda one, other: (add_stats(one[0], other[0]), one[1] + other[1]), parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,10 +135,10 @@ class Point:
 class EMMap:
     """θ → F(θ) on given data. It counts its evaluations, and watches how much F shrinks the moves of one run."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, engine: Engine = DOUBLE) -> None:
         self.model = problem.model
         self.n_evaluations = 0
-        self._expectations = Expectations(problem)
+        self._expectations = Expectations(problem, engine)
         self._shrinkage: deque[float] = deque(maxlen=_WATCHED)
         self._last: Point | None = None
 

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from emcore.em import Fit, fit
+from emcore.em import fit
 from emcore.numerics import log_or_minus_inf, total
 from emcore.optima import LOST, n_labels
 from emcore.posteriors import CategoricalPosterior
+from emcore.result import Fit
 from emcore.stopping import Status
 from emcore.trace import Problem, pose
 

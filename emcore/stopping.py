@@ -12,6 +12,7 @@ import numpy as np
 
 from emcore.trees import leaves
 
+EPSILON = float(np.finfo(np.float64).eps)
 _ROUNDING = 1e-13  # a relative change of parameters that is noise
 _FALL = 1e-9  # a relative fall of the objective that is not
 
@@ -73,48 +74,51 @@ def distance_left(progress: Progress) -> Any:
     return np.where(progress.change <= np.asarray(_ROUNDING), 0.0, left)[()]
 
 
-def is_over(progress: Progress, n_rows: float, tol: float, *, monotone: bool) -> Any:
+def is_over(progress: Progress, n_rows: float, tol: float, *, monotone: bool, rounding: float = EPSILON) -> Any:
     """Where `verdict` has something to say: a boolean, or an array of them for runs side by side."""
     lost = ~np.isfinite(progress.objective)
     if monotone:
-        lost = lost | _has_fallen(progress, n_rows)
-    return lost | _has_arrived(progress, n_rows, tol)
+        lost = lost | _has_fallen(progress, n_rows, rounding)
+    return lost | _has_arrived(progress, n_rows, tol, rounding)
 
 
-def _has_fallen(progress: Progress, n_rows: float) -> Any:
-    return progress.gain < -_FALL * (np.abs(progress.objective) + n_rows)
+def _has_fallen(progress: Progress, n_rows: float, rounding: float) -> Any:
+    return progress.gain < -max(_FALL, 10.0 * rounding) * (np.abs(progress.objective) + n_rows)
 
 
-def is_settled(objective: Any, gain: Any, n_rows: float, tol: float) -> Any:
+def is_settled(objective: Any, gain: Any, n_rows: float, tol: float, rounding: float = EPSILON) -> Any:
     """Where the gain is small enough for the parameters to be looked at; nowhere with tol 0."""
     if tol == 0:
         return np.zeros(np.shape(gain), dtype=bool)
     size = np.abs(objective) + n_rows
-    return np.abs(gain) <= np.maximum(tol * n_rows, 4 * np.finfo(float).eps * size)
+    return np.abs(gain) <= np.maximum(tol * n_rows, 4.0 * rounding * size)
 
 
-def _has_arrived(progress: Progress, n_rows: float, tol: float) -> Any:
-    settled = is_settled(progress.objective, progress.gain, n_rows, tol)
+def _has_arrived(progress: Progress, n_rows: float, tol: float, rounding: float) -> Any:
+    settled = is_settled(progress.objective, progress.gain, n_rows, tol, rounding)
     return settled & (distance_left(progress) <= 0.1 * np.sqrt(tol)) if np.any(settled) else settled
 
 
-def verdict(progress: Progress, n_rows: float, tol: float, *, monotone: bool) -> tuple[Status, str] | None:
+def verdict(
+    progress: Progress, n_rows: float, tol: float, *, monotone: bool, rounding: float = EPSILON
+) -> tuple[Status, str] | None:
     """The status that this iteration ends with and a sentence about it, or None to go on.
 
     Converged: the gain is at most `tol` nats per row (or rounding of the objective), and the distance left is at most
-    √tol/10. A fall of more than 1e-9 of the objective is DECREASED where a rise was promised.
+    √tol/10. A fall of more than 1e-9 of the objective is DECREASED where a rise was promised. `rounding` is that of
+    the numbers that the objective was summed from.
     """
     if not np.isfinite(progress.objective):
         return Status.NONFINITE, (
             f"the objective became {progress.objective}; the parameters returned are the last finite ones: "
             "check the start and the scale of the data"
         )
-    if monotone and _has_fallen(progress, n_rows):
+    if monotone and _has_fallen(progress, n_rows, rounding):
         return Status.DECREASED, (
             f"the objective fell by {-progress.gain:.3g} nats in one iteration, which an exact E-step and M-step "
             "cannot do: the M-step does not maximise what log_prior and log_joint say"
         )
-    if not _has_arrived(progress, n_rows, tol):
+    if not _has_arrived(progress, n_rows, tol, rounding):
         return None
     return Status.CONVERGED, (
         f"the last iteration gained {max(progress.gain, 0.0):.2g} nats, and the parameters are estimated to be "

@@ -19,9 +19,9 @@ from emcore.curvature import (
     natural_hessian,
     neighbourhood,
 )
-from emcore.em import Fit
 from emcore.numerics import DegenerateError
 from emcore.posteriors import CategoricalPosterior
+from emcore.result import Fit
 from emcore.trace import Trace, pose
 
 _NEAR = 0.1  # standard errors that params may be away from the maximum before standard errors are refused

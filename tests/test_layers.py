@@ -22,7 +22,7 @@ BASE = frozenset({"numerics", "data", "trees", "parameters"})
 PROTOCOL = BASE | {"divergence", "posteriors", "model"}
 ALGORITHMS = frozenset(
     {"objective", "em", "trace", "esteps", "stopping", "initialise", "passes", "accelerate"}
-    | {"curvature", "landscape", "lockstep", "optima", "replay", "selection", "stream", "uncertainty"}
+    | {"curvature", "landscape", "lockstep", "optima", "replay", "result", "selection", "stream", "uncertainty"}
 )
 MODELS = frozenset({"families", "models", "genetics"})
 

@@ -13,14 +13,14 @@ import numpy as np
 
 from emcore.classroom import links
 from emcore.classroom.chain_passes import filter_forward, likeliest_paths
-from emcore.classroom.paths import agreement, enumerate_paths, path_table, worst_difference
+from emcore.classroom.paths import agreement, enumerate_paths, path_table
 from emcore.datasets import load
-from emcore.em import Fit, fit
+from emcore.em import fit
 from emcore.families.binomial import Bernoulli
 from emcore.families.gaussian import Gaussian
 from emcore.families.poisson import Poisson
 from emcore.models.hmm import HMM
-from emcore.models.mixture import Mixture
+from emcore.result import Fit
 from emcore.stopping import Status
 from emcore.trace import Problem, Trace, pose, start_params
 
@@ -152,13 +152,6 @@ class ChainLesson:
         return path_table(enumerate_paths(self.trace.model, self.trace[-1].params, self.trace.x.x[:BRUTE_STEPS]))
 
     @property
-    def brute_words(self) -> str:
-        """How many paths there are, and how well the two ways agree."""
-        count, worst = self.trace.model.n_states**BRUTE_STEPS, worst_difference(self.brute_force)
-        shown = "" if count <= 32 else "; the 32 most probable are listed"
-        return f"{count:,} paths through {BRUTE_STEPS} steps{shown}. The largest difference is {worst:.1e}: rounding."
-
-    @property
     def swapped(self) -> list[dict[str, Any]]:
         """log p(x) at the last θ, with all labels in reverse, and with the states' own params alone in reverse."""
         model, params, x = self.trace.model, self.trace[-1].params, self.trace.x
@@ -186,6 +179,12 @@ def chain_lesson(settings: ChainSettings) -> ChainLesson:
         return ChainLesson(run, series)
     except ValueError as error:
         return ChainLesson(None, trouble=str(error))
+
+
+def lengths(title: str) -> links.Number:
+    """The control of how many steps of a data set are used."""
+    longest = len(load_series(DATASETS[title]).x)
+    return links.Number(longest, BRUTE_STEPS, longest)
 
 
 def load_series(dataset: str, length: int = 300) -> Series:
@@ -229,29 +228,6 @@ def _start(problem: Problem, settings: ChainSettings) -> Any:
         return start_params(problem, settings.init, np.random.default_rng(settings.seed).spawn(1)[0])
     ranks = np.argsort(np.argsort(problem.x.x[:, 0], kind="stable"))
     return start_params(problem, ranks * settings.n_states // len(ranks), np.random.default_rng(settings.seed))
-
-
-@lru_cache(maxsize=1)
-def worth_of_order() -> Mapping[str, float]:
-    """log p(x) of the earthquakes by two states: "mixture", "chain", and each with ", shuffled" years."""
-    x = load_series(EARTHQUAKES).x
-    shuffled = x[np.random.default_rng(0).permutation(len(x))]
-    fits = {
-        name + mixed: fit(model, rows, restarts=3, seed=0).log_likelihood
-        for name, model in (("mixture", Mixture(Poisson(), 2)), ("chain", HMM(Poisson(), 2)))
-        for mixed, rows in (("", x), (", shuffled", shuffled))
-    }
-    return MappingProxyType(fits)
-
-
-def states_csv(lesson: ChainLesson) -> str:
-    """The series with its last smoothed probabilities and most probable path, as CSV."""
-    import polars as pl
-
-    assert lesson.series is not None  # there is a run
-    probs = lesson.trace[-1].q.probs
-    frame = pl.DataFrame({"time": lesson.series.times, "x": lesson.series.x[:, 0], "path": lesson.paths[-1]})
-    return frame.with_columns([pl.Series(f"smoothed_{k}", probs[:, k]) for k in range(probs.shape[1])]).write_csv()
 
 
 def as_link(settings: ChainSettings) -> dict[str, Any]:

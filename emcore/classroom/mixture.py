@@ -15,10 +15,11 @@ import numpy as np
 from emcore.classroom import links
 from emcore.classroom.exercises import Exercise, Slip
 from emcore.datasets import load
-from emcore.em import Fit, fit
+from emcore.em import fit
 from emcore.esteps import exact, hard
 from emcore.families.gaussian import FraleyRaftery, Gaussian
 from emcore.models.mixture import Mixture
+from emcore.result import Fit
 from emcore.stopping import Status
 from emcore.trace import Problem, Trace, pose, start_params
 

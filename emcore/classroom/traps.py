@@ -15,12 +15,13 @@ import numpy as np
 
 from emcore.classroom.landscape import COINS, MURRAY, em_path, terrain
 from emcore.datasets import load
-from emcore.em import Fit, fit
+from emcore.em import fit
 from emcore.esteps import Annealing, tempered
 from emcore.families.gaussian import Gaussian
 from emcore.landscape import bound_slice
 from emcore.models.mixture import Mixture
 from emcore.numerics import total
+from emcore.result import Fit
 from emcore.stopping import Status
 from emcore.trace import Problem, pose
 

@@ -28,6 +28,7 @@ from emcore.families.missing import (
 from emcore.initialise import soften, starting_responsibilities
 from emcore.kernels.base import Kernel, MixtureStats, pile_up, take_apart
 from emcore.kernels.choice import kernel_for
+from emcore.kernels.chunks import ChunkedKernel, chunk_rows
 from emcore.kernels.plain import PlainKernel
 from emcore.model import AbstractDiscreteLatent, Survey
 from emcore.numerics import (
@@ -179,10 +180,25 @@ class Mixture(AbstractDiscreteLatent):
             raise emptied(int(shares.argmin()) % counts.shape[-1])
         return shares
 
-    def kernel(self, x: np.ndarray, weight: np.ndarray | None = None, *, dtype: Any = np.float64) -> Kernel:
-        """The rows (checked; the model resolved) laid out for passes that serve one start, or many piled up."""
-        plain = PlainKernel(self, x, weight, singly=bool(self.shared_fields) or self._completing(x) is not None)
-        return kernel_for(self.family, x, weight, plain, dtype)
+    def kernel(
+        self, x: np.ndarray, weight: np.ndarray | None = None, *, dtype: Any = np.float64, threads: int = 1
+    ) -> Kernel:
+        """The rows (checked; the model resolved) laid out for passes that serve one start, or many piled up.
+
+        `dtype` float32 is heard where the rows are Gaussian (see `kernels.gaussian` for what it costs); `threads` work
+        on chunks of the rows, where there are enough for more than one (see `kernels.chunks`).
+        """
+        singly = bool(self.shared_fields) or self._completing(x) is not None
+        plain = PlainKernel(self, x, weight, singly=singly)
+        chunks = list(row_blocks(len(x), chunk_rows(self.n_components, x.shape[1])))
+        if len(chunks) == 1:
+            return kernel_for(self.family, x, weight, plain, dtype)
+        parts = []
+        for rows in chunks:
+            own = None if weight is None else weight[rows]
+            part = PlainKernel(self, x[rows], own, singly=singly)
+            parts.append(kernel_for(self.family, x[rows], own, part, dtype))
+        return ChunkedKernel(parts, plain, self.shared_fields, threads)
 
     @property
     def shared_fields(self) -> Mapping[str, int]:
