@@ -21,6 +21,7 @@ with app.setup:
     from emcore.charts.live import LiveChart
     from emcore.classroom import chain as classroom
     from emcore.classroom import chain_exercises as exercises
+    from emcore.classroom import chain_words as words
     from emcore.classroom import links
     from emcore.classroom.page import Page
 
@@ -67,13 +68,7 @@ def _():
 @app.cell(hide_code=True)
 def _(guess):
     mo.stop(guess.value is None)
-    _worth = classroom.worth_of_order()
-    mo.md(
-        f"You said: “{guess.value}” In order, the mixture reaches **{_worth['mixture']:,.2f}** and the chain "
-        f"**{_worth['chain']:,.2f}** nats; shuffled, **{_worth['mixture, shuffled']:,.2f}** and "
-        f"**{_worth['chain, shuffled']:,.2f}**. A mixture does not see time. What the chain gains over it is what one "
-        "year tells about the next (Zucchini & MacDonald 2009, chapters 1 and 3)."
-    )
+    mo.md(f"You said: “{guess.value}” {words.reveal()}")
     return
 
 
@@ -126,32 +121,7 @@ def _():
 @app.cell(hide_code=True)
 def _(lesson):
     mo.stop(lesson.fit is None)
-    mo.accordion(
-        {
-            "Is it right? Add up every path of the first five steps": mo.vstack(
-                [
-                    mo.md(f"At the last θ of this run: {lesson.brute_words}"),
-                    mo.ui.table(
-                        lesson.brute_force,
-                        selection=None,
-                        page_size=10,
-                        format_mapping={
-                            "all paths added up": "{:.12g}".format,
-                            "forward and backward": "{:.12g}".format,
-                            "difference": "{:.1e}".format,
-                        },
-                    ),
-                    mo.md("The paths, the most probable first:"),
-                    mo.ui.table(
-                        lesson.brute_paths,
-                        selection=None,
-                        page_size=8,
-                        format_mapping={"log p(x, z)": "{:.4f}".format, "p(z | x)": "{:.6g}".format},
-                    ),
-                ]
-            )
-        }
-    )
+    page.folded("Is it right? Add up every path of the first five steps", lambda: mo.md(words.all_paths(lesson)))
     return
 
 
@@ -174,15 +144,7 @@ def _(choices, lesson, numbers):
     _asked = [*exercises.NUMBERS, *(asked for asked, _ in exercises.CHOICES)]
     _given = [*numbers.value, *choices.value]
     _verdicts = [asked.mark(given) for asked, given in zip(_asked, _given, strict=True)]
-    _swapped = (
-        [
-            mo.md("Labels swapped in this run, all of them and then the emissions alone:"),
-            mo.ui.table(lesson.swapped, selection=None, format_mapping={"log p(x)": "{:.6f}".format}),
-        ]
-        if lesson.fit is not None
-        else []
-    )
-    page.exercises(zip([*numbers, *choices], _verdicts, strict=True), _swapped)
+    page.exercises(zip([*numbers, *choices], _verdicts, strict=True), [mo.md(words.swapped(lesson))])
     return
 
 
@@ -195,25 +157,8 @@ def _(lesson):
 
 @app.cell(hide_code=True)
 def _(asked, here, lesson):
-    _downloads = (
-        [
-            page.csv(lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
-            page.csv(classroom.states_csv(lesson), "states.csv", "series and states"),
-        ]
-        if lesson.fit is not None
-        else []
-    )
-    page.for_the_teacher(
-        here,
-        classroom.PRESETS,
-        classroom.as_link(asked),
-        _downloads,
-        "In fifteen minutes: predict what shuffling costs; step to the first M-step and find where the gap opens; "
-        "compare a filtered row with the smoothed one below it and find a year whose state only the future settles; "
-        "let five steps be added up path by path; then five states, and look for steps where the most probable path "
-        "and the likeliest states differ. References: Rabiner (1989), Proc. IEEE 77, 257–286; "
-        "Zucchini & MacDonald (2009), Hidden Markov Models for Time Series.",
-    )
+    _downloads = [page.csv(*table) for table in words.downloads(lesson)] if lesson.fit is not None else []
+    page.for_the_teacher(here, classroom.PRESETS, classroom.as_link(asked), _downloads, words.PLAN)
     return
 
 
@@ -221,96 +166,69 @@ def _(asked, here, lesson):
 def _():
     query = mo.query_params()
     linked = links.read(query, classroom.CONTROLS)
-    here = {"file": query["file"]} if "file" in query else {}
+    here = links.address(query)
     return here, linked
 
 
+# A new setting is a new fit: sliders wait until they are let go.
 @app.cell(hide_code=True)
 def _(linked):
-    dataset = mo.ui.dropdown(list(classroom.DATASETS), value=linked["data"], label="data", full_width=True)
+    dataset = page.control(classroom.CONTROLS["data"], linked["data"], "data")
     return (dataset,)
 
 
 @app.cell(hide_code=True)
 def _(dataset, linked):
-    _longest = len(classroom.load_series(classroom.DATASETS[dataset.value]).x)
-    length = mo.ui.slider(
-        classroom.BRUTE_STEPS,
-        _longest,
-        value=min(linked["length"], _longest),
-        label="first steps used",
-        show_value=True,
-        full_width=True,
-        debounce=True,
-    )
+    _all = classroom.lengths(dataset.value)
+    length = page.control(_all, _all.read(str(linked["length"])), "first steps used", debounce=True)
     return (length,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    states = mo.ui.slider(1, 5, value=linked["k"], label="states k", show_value=True, full_width=True)
+    states = page.control(classroom.CONTROLS["k"], linked["k"], "states k", debounce=True)
     return (states,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    stationary = mo.ui.switch(value=linked["stationary"], label="start in equilibrium (else free)")
+    stationary = page.control(
+        classroom.CONTROLS["stationary"], linked["stationary"], "start in equilibrium (else free)"
+    )
     return (stationary,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    prior = mo.ui.slider(
-        steps=list(classroom.CONTROLS["prior"].options),
-        value=linked["prior"],
-        label="prior: pseudo-moves",
-        show_value=True,
-        full_width=True,
-    )
+    prior = page.control(classroom.CONTROLS["prior"], linked["prior"], "prior: pseudo-moves", debounce=True)
     return (prior,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    init = mo.ui.dropdown(
-        list(classroom.CONTROLS["start"].options), value=linked["start"], label="start", full_width=True
-    )
+    init = page.control(classroom.CONTROLS["start"], linked["start"], "start")
     return (init,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    seed = mo.ui.number(0, 9999, value=linked["seed"], label="seed", full_width=True)
+    seed = page.number(classroom.CONTROLS["seed"], linked["seed"], "seed")
     return (seed,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    iterations = mo.ui.dropdown(
-        [str(most) for most in classroom.CONTROLS["iterations"].options],
-        value=str(linked["iterations"]),
-        label="iterations at most",
-        full_width=True,
+    iterations = page.control(
+        classroom.CONTROLS["iterations"], linked["iterations"], "iterations at most", debounce=True
     )
     return (iterations,)
 
 
 @app.cell(hide_code=True)
 def _(dataset, init, iterations, length, prior, seed, states, stationary):
+    _data, _model, _run = (mo.md(f"**The {part}**") for part in ("data", "model", "run"))
     mo.sidebar(
-        [
-            mo.md("**The data**"),
-            dataset,
-            length,
-            mo.md("**The model**"),
-            states,
-            stationary,
-            prior,
-            mo.md("**The run**"),
-            init,
-            seed,
-            iterations,
-        ],
+        [_data, dataset, length, _model, states, stationary, prior, _run, init, seed, iterations],
         width="20rem",
     )
     return
@@ -339,7 +257,7 @@ def _(dataset, init, iterations, length, prior, seed, states, stationary):
         init=init.value,
         seed=seed.value or 0,
         length=length.value,
-        max_iter=int(iterations.value),
+        max_iter=iterations.value,
     )
     lesson = classroom.chain_lesson(asked)
     return asked, lesson

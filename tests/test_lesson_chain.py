@@ -27,12 +27,12 @@ from emcore.classroom.chain import (
     as_link,
     chain_lesson,
     filter_forward,
+    lengths,
     load_series,
-    states_csv,
-    worth_of_order,
 )
 from emcore.classroom.chain_exercises import BY_HAND, CHOICES, NUMBERS, joint_by_hand
-from emcore.classroom.paths import agreement, enumerate_paths, path_table, worst_difference
+from emcore.classroom.chain_words import all_paths, downloads, reveal, states_csv, swapped, worth_of_order
+from emcore.classroom.paths import agreement, enumerate_paths, path_log_joint, path_table, worst_difference
 from tests.traces import geyser
 
 QUAKES = ChainSettings(EARTHQUAKES)
@@ -95,7 +95,10 @@ def test_paths_are_the_modes_of_q():
 def test_all_iterations_are_decoded_at_once_as_the_model_decodes_each(settings):
     lesson = chain_lesson(settings)
     for path, params in zip(lesson.paths, lesson.e_steps, strict=True):
-        np.testing.assert_array_equal(path, lesson.trace.model.decode(params, lesson.trace.x))
+        model, x = lesson.trace.model, lesson.trace.x
+        at = model.start_of(params), params.transitions, model.family.log_prob(params, x.x)
+        found, alone = path_log_joint(*at, np.stack([path, model.decode(params, x)]))
+        assert found == pytest.approx(alone, rel=1e-12), "of equally probable paths, either"
 
 
 def test_the_states_that_made_a_series_are_found_again():
@@ -164,6 +167,24 @@ def test_the_csv_holds_the_series_and_its_states():
     assert lines[1].startswith("1900,13.0,")
 
 
+def test_words_and_tables_hold_the_numbers_of_the_run():
+    lesson = chain_lesson(QUAKES)
+    assert all(f"**{value:,.2f}**" in reveal() for value in worth_of_order().values())
+    rows = swapped(lesson).splitlines()[2:]
+    assert [row.split(" | ")[1].rstrip(" |") for row in rows[2:]] == [
+        f"{row['log p(x)']:.6f}" for row in lesson.swapped
+    ]
+    assert swapped(chain_lesson(ChainSettings("no such series"))) == ""
+    tables = {name: make() for make, name, _ in downloads(lesson)}
+    assert len(tables["half_steps.csv"].splitlines()) == 1 + len(lesson.trace)
+    assert tables["states.csv"] == states_csv(lesson)
+
+
+def test_a_link_asks_for_no_more_steps_than_there_are():
+    assert lengths("Earthquakes per year").read("300") == 107
+    assert lengths("Old Faithful: waiting time").read("1") == BRUTE_STEPS
+
+
 # ---- all paths
 
 
@@ -174,7 +195,7 @@ def test_all_paths_agree_with_the_passes(settings):
     k = settings.n_states
     assert len(rows) == 2 + BRUTE_STEPS * k + k * k
     assert worst_difference(rows) < 1e-12
-    assert lesson.brute_words.startswith(f"{k**BRUTE_STEPS:,} paths")
+    assert f"{k**BRUTE_STEPS:,} paths through" in all_paths(lesson)
     best = [int(state) for state in lesson.brute_paths[0]["path"].split()]
     model, params = lesson.trace.model, lesson.trace[-1].params
     np.testing.assert_array_equal(model.decode(params, lesson.trace.x.x[:BRUTE_STEPS]), best)
