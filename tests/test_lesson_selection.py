@@ -9,22 +9,23 @@ import pytest
 import vl_convert
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
 
 import emcore as em
+from emcore.charts import candidate
 from emcore.charts import selection as charts
 from emcore.classroom import links, selection_exercises
 from emcore.classroom.selection import (
     CONTROLS,
     PRESETS,
     SelectionSettings,
+    arrived,
     bootstrap,
     choices,
     fitted,
     held_out,
-    lost,
-    lost_folds,
     numbers,
-    verdict,
+    run_of,
     with_copies,
 )
 from emcore.classroom.selection_rows import (
@@ -38,7 +39,8 @@ from emcore.classroom.selection_rows import (
     rows_of,
     weight_choices,
 )
-from emcore.selection import Selection, select
+from emcore.classroom.selection_words import lost, lost_folds, run_numbers, verdict
+from emcore.selection import Selection, icl, select
 from emcore.uploads import Table, read_table
 
 EVIL = '<img src=x onerror="alert(1)">'
@@ -86,7 +88,6 @@ def test_carcinoma_is_poLCAs():
 @pytest.mark.parametrize(("title", "bic"), [("Old Faithful", 2), ("Galaxies", 3), ("Penguins", 3)])
 def test_what_bic_says_of_the_other_data(title, bic):
     rows = rows_of(title)
-    assert rows.shared
     assert rows is rows_of(title), "remembered, so that fits of the same rows are"
     found = fitted(rows, replace(FULL, largest=4))
     assert choices(found)["BIC"] == bic
@@ -96,7 +97,7 @@ def test_what_bic_says_of_the_other_data(title, bic):
 def test_two_penguins_without_any_measurement_are_left_out():
     rows = rows_of("Penguins")
     assert len(rows.x) == 342
-    assert "2 rows are left out" in rows.notes[0]
+    assert "Left out: 2 rows" in rows.notes[0]
 
 
 def test_every_control_and_preset_is_sound():
@@ -117,7 +118,7 @@ def test_copies_are_rows_written_out(prior):
     """Criteria with weights are those of the longer table, at the same fit."""
     asked = SelectionSettings("tied", 3, prior)
     rows = rows_of("Iris")
-    copied = with_copies(fitted(rows, asked), 3)
+    copied = with_copies(rows, asked, 3)
     long = np.repeat(rows.x, 3, axis=0)
     for row in copied:
         model = row.fit.problem.model
@@ -128,16 +129,74 @@ def test_copies_are_rows_written_out(prior):
 
 
 def test_copies_multiply_the_likelihood_and_change_bics_mind(iris):
-    twice = with_copies(iris, 2)
+    twice = with_copies(rows_of("Iris"), FULL, 2)
     for one, two in zip(iris, twice, strict=True):
-        assert two.log_likelihood == pytest.approx(2 * one.log_likelihood, rel=1e-3)
+        assert two.log_likelihood == pytest.approx(2 * one.log_likelihood, rel=1e-12)
         assert two.bic == pytest.approx(-2 * two.log_likelihood + one.n_params * np.log(300))
-    assert [choices(with_copies(iris, m))["BIC"] for m in (1, 2, 3, 4)] == [2, 4, 5, 6]
-    assert with_copies(iris, 1) is iris
+        again = em.fit(one.fit.model, rows_of("Iris").x, init=one.fit.params, weight=np.full(150, 2.0), max_iter=1)
+        assert two.icl - two.bic == pytest.approx(icl(again) - again.bic(), rel=0.02), "θ is where it was"
+    assert [choices(with_copies(rows_of("Iris"), FULL, m))["BIC"] for m in (1, 2, 3, 4)] == [2, 4, 5, 6]
+    assert with_copies(rows_of("Iris"), FULL, 1) is iris
+
+
+def test_a_larger_k_adds_fits_and_leaves_the_others(iris):
+    more = fitted(rows_of("Iris"), replace(FULL, largest=7))
+    assert [one is two for one, two in zip(iris, more, strict=False)] == [True] * 6
+    assert more[6].k == 7
+
+
+def test_where_a_run_ended_is_one_tight_half_step(iris):
+    rows = rows_of("Iris")
+    end, run = arrived(rows, FULL, 3), run_of(rows, FULL, 3)
+    assert len(end) == 1
+    assert end[0].iteration == iris[2].fit.n_iter + 1 == len(run) // 2 + 1
+    assert end[0].log_likelihood == pytest.approx(iris[2].log_likelihood)
+    assert end[0].kl == 0.0
+    assert run[-1].log_likelihood == pytest.approx(iris[2].log_likelihood)
+    assert run is run_of(rows_of("Iris"), replace(FULL, largest=4), 3), "remembered"
+    assert "trace" not in vars(iris[2].fit), "a long run is not kept with every fit"
+
+
+def test_there_is_no_end_where_nothing_was_fitted():
+    two_rows = Rows(np.array([[1.0], [2.0]]), None, ("a",))
+    assert arrived(two_rows, FULL, 3) is None
+    assert "no components" in candidate.components(None, ()).to_dict()["description"]
+
+
+@pytest.mark.parametrize("question", candidate.QUESTIONS)
+def test_a_closer_look_answers_each_question(question):
+    for rows, asked in ((rows_of("Iris"), FULL), (rows_of(CARCINOMA), CLASSES), (rows_of("Galaxies"), FULL)):
+        run = run_of(rows, asked, 2)
+        picture = candidate.closer_look(question, run, rows.names, width="container")
+        assert f"{len(run)} half-steps" in picture.to_dict(validate=True)["description"]
+        shown, worst, length = run_numbers(run)
+        assert shown[0][0] == f"{run[-1].log_likelihood:,.4f}"
+        assert worst < 1e-8
+        assert length == len(run)
+
+
+def test_icl_is_there_where_cells_are_missing():
+    """Brute force over the two components, the missing cell integrated out of each."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(40, 2)) + 4 * (np.arange(40) % 2)[:, None]
+    x[::7, 1] = np.nan
+    found = fitted(Rows(x, None, ("a", "b")), SelectionSettings("full", 2))
+    best = found[1]
+    by_hand = 0.0
+    for row in x:
+        seen = ~np.isnan(row)
+        joint = [
+            np.log(w) + multivariate_normal.logpdf(row[seen], m[seen], c[np.ix_(seen, seen)])
+            for w, m, c in zip(*best.fit.params, strict=True)
+        ]
+        by_hand += max(joint) - np.logaddexp(*joint)
+    assert best.icl == pytest.approx(best.bic - 2 * by_hand, abs=1e-8)
+    assert choices(found)["ICL"] == 2
+    assert selection_exercises.reading(found)["ICL"].mark(2).kind == "success"
 
 
 def test_icl_keeps_two_clusters_of_eruptions_when_bic_does_not():
-    found = with_copies(fitted(rows_of("Old Faithful"), replace(FULL, largest=4)), 2)
+    found = with_copies(rows_of("Old Faithful"), replace(FULL, largest=4), 2)
     assert choices(found)["BIC"] == 4
     assert choices(found)["ICL"] == 2
 
@@ -181,8 +240,7 @@ def test_own_columns_weights_and_holes():
     np.testing.assert_array_equal(rows.x, [[1, 2], [3, np.nan], [4, 1], [2, 2]])
     np.testing.assert_array_equal(rows.weight, [1, 1, 2, 3])
     assert rows.names == ("a", "b")
-    assert "2 rows are left out" in rows.notes[0]
-    assert not rows.shared
+    assert "Left out: 2 rows" in rows.notes[0]
     for model in ("full", "tied", "diag", "spherical"):
         found = fitted(rows, SelectionSettings(model, 2, prior=1))
         assert found[0].sound, f"{model} marginalises the missing cell"
@@ -253,17 +311,20 @@ def test_no_rows_raise(cells, model, prior):
     if isinstance(found, str):
         assert found
         return
-    with_copies(found, 2)
+    assert not isinstance(with_copies(rows, SelectionSettings(model, 3, prior), 2), str)
     scores = [held_out(rows, SelectionSettings(model, 3, prior), row.k) for row in found]
     assert isinstance(lost_folds(found, scores) + lost(found), str)
     for chart in (charts.criteria(found), charts.behind(found), charts.held_out(found, scores, len(rows.x))):
         json.dumps(chart.to_dict(), allow_nan=False)
-    json.dumps(charts.components(found[0], rows.names).to_dict(), allow_nan=False)
+    json.dumps(
+        candidate.components(arrived(rows, SelectionSettings(model, 3, prior), 1), rows.names).to_dict(),
+        allow_nan=False,
+    )
 
 
 def test_a_row_far_out_is_not_drawn_with_billions_of_bins():
     rows = Rows(np.array([[0.0], [1.0], [2.0], [3.0], [1e12]]), None, ("a",))
-    picture = charts.components(fitted(rows, SelectionSettings("full", 1))[0], rows.names)
+    picture = candidate.components(arrived(rows, SelectionSettings("full", 1), 1), rows.names)
     assert "too far out" in picture.to_dict()["description"]
 
 
@@ -314,9 +375,9 @@ def pictures(found, rows, width=480):
         "behind": charts.behind(found, width=width),
         "held out": charts.held_out(found, scores, len(rows.x), width=width),
         "bootstrap": charts.bootstrap(12.5, [1.0, 2.0, 2.1, 14.0], width=width),
-        "classes": charts.latent_classes(params.weights, params.probs, tuple("abcdefg"), width=width),
-        "components": charts.components(found[1], rows.names, width=width),
-        "nothing": charts.nothing("no fit", width=width),
+        "classes": candidate.latent_classes(params.weights, params.probs, tuple("abcdefg"), width=width),
+        "components": candidate.components(arrived(rows, FULL, 2), rows.names, width=width),
+        "nothing": candidate.nothing("no fit", width=width),
     }
 
 
@@ -367,8 +428,7 @@ def test_names_of_columns_are_text_and_never_fields(name):
     codes = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.0, 0.0], [2.0, 1.0], [1.3, 0.4]])
     for asked, x in ((LATENT, codes[:5]), ("full", codes)):
         rows = Rows(x, None, (name, "b"))
-        found = fitted(rows, SelectionSettings(asked, 1))
-        picture = charts.components(found[0], rows.names)
+        picture = candidate.components(arrived(rows, SelectionSettings(asked, 1), 1), rows.names)
         fields = set(all_fields(picture.to_dict()))
         assert not {field for field in fields if name in field}
         drawn = svg(picture)

@@ -1,4 +1,4 @@
-"""How many components: criteria against k, held-out likelihood, a simulated likelihood ratio, and latent classes."""
+"""How many components: criteria against k, held-out likelihood, and a simulated likelihood ratio."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -7,7 +7,6 @@ import numpy as np
 
 from emcore.charts.grammar import Json, as_text, layer, quantitative, titled
 from emcore.charts.picture import Picture
-from emcore.charts.scatter import responsibilities
 from emcore.charts.theme import BLACK, GREEN, GREY, LABEL_SIZE, ORANGE, SKY, VERMILLION
 
 DEVIANCE = "−2 log p(x)"
@@ -51,7 +50,8 @@ def behind(candidates: Iterable[Any], *, width: int | str = 480, height: int = 3
     scale = {"type": "symlog", "constant": 2, "domain": [0, top], "nice": False}
     ticks = {"values": [tick for tick in _TICKS if tick <= top], "format": "~s", "grid": False}
     spec = _lines(table, quantitative("behind", "behind the best k", scale=scale, axis=ticks), _NAMES[1:])
-    spec["layer"] = _evidence(top) + spec["layer"]
+    rules, words = _evidence(top)
+    spec["layer"] = rules + spec["layer"] + words
     spec |= {"width": width, "height": height} | titled("How far behind its best is each k?")
     chosen = [f"{row['curve']} chooses k = {row['k']}" for row in _given(table) if row["behind"] == 0]
     sentence = f"Distance of each criterion from its smallest value, against k. {'; '.join(chosen)}."
@@ -116,15 +116,20 @@ def _lines(table: Sequence[Json], y: Json, names: Sequence[str]) -> Json:
     }
 
 
-def _evidence(top: float) -> list[Json]:
+def _evidence(top: float) -> tuple[list[Json], list[Json]]:
+    """Lines at what a difference of BIC is worth, and the words on them, which stay legible over a curve."""
     y = quantitative("level")
-    words: Json = {"align": "left", "baseline": "bottom", "dx": 4, "dy": -2, "color": GREY, "fontSize": 12}
-    at_left: Json = {"x": 0, "tooltip": None}
+    look: Json = {"align": "left", "baseline": "bottom", "x": 4, "dy": -2, "fontSize": 12, "tooltip": None}
     kept = {"filter": f"datum.level <= {top}"}
-    return [
-        layer("rule", {"y": y}, kept, data="evidence", color="#C8C8C8", tooltip=None),
-        layer("text", {"y": y, "text": as_text("words")}, kept, data="evidence", **words, **at_left),
-    ]
+    at = {"y": y, "text": as_text("words")}
+    halo: Json = {"stroke": "white", "strokeWidth": 4, "strokeJoin": "round"}
+    return (
+        [layer("rule", {"y": y}, kept, data="evidence", color="#C8C8C8", tooltip=None)],
+        [
+            layer("text", at, kept, data="evidence", **look, **halo),
+            layer("text", at, kept, data="evidence", **look, color="#4A4A4A"),
+        ],
+    )
 
 
 def _evidence_table() -> list[Json]:
@@ -215,71 +220,3 @@ def bootstrap(
         spec | {"description": sentence},
         {"simulated": table, "observed": [{"statistic": statistic, "words": words}]},
     )
-
-
-def latent_classes(
-    weights: np.ndarray, probs: np.ndarray, names: Sequence[str], *, width: int | str = 480, height: int = 300
-) -> Picture:
-    """The probability of a code above 0 for every item (d) in every class (k): `weights` (k,), `probs` (k, d, L)."""
-    above = 1.0 - probs[:, :, 0]
-    table = [
-        {
-            "class": f"class {k} ({weights[k]:.0%})",
-            "name": str(names[j]),
-            "p": float(above[k, j]),
-        }
-        for k in range(above.shape[0])
-        for j in range(above.shape[1])
-    ]
-    axis = {"labelAngle": -30 if max(map(len, names)) > 5 else 0, "labelLimit": 90}
-    # Names are cells of a table, shown as text; fields, scales and expressions never hold one.
-    at = {
-        "x": {"field": "name", "type": "nominal", "sort": None, "title": "item", "axis": axis},
-        "y": {"field": "class", "type": "nominal", "title": None},
-    }
-    shade = quantitative("p", None, legend=None, scale={"domain": [0, 1], "range": ["#FFFFFF", "#303030"]})
-    tips = [{"field": f, "type": "nominal", "title": f} for f in ("class", "name")] + [quantitative("p", "p(code > 0)")]
-    text = {"field": "p", "type": "quantitative", "format": ".2f"}
-    look: Json = {"fontSize": LABEL_SIZE, "tooltip": None}
-    layers = [
-        layer("rect", at | {"color": shade, "tooltip": tips}, stroke="#CCCCCC"),
-        *(
-            layer("text", at | {"text": text}, {"filter": f"datum.p {side} 0.55"}, **look, color=ink)
-            for side, ink in (("<=", BLACK), (">", "white"))
-        ),
-    ]
-    spec = {"width": width, "height": height, "data": {"name": "classes"}, "layer": layers}
-    said = "; ".join(f"class {k} holds {weights[k]:.0%}" for k in range(len(weights)))
-    spec |= titled("p(code above 0) in each class") | {
-        "description": f"Latent classes over {len(names)} items: {said}."
-    }
-    return Picture(spec, {"classes": table})
-
-
-def nothing(words: str, *, width: int | str = 480, height: int = 300) -> Picture:
-    """An empty picture that says why it is empty; `words` are the project's own, never a student's."""
-    mark = {"type": "text", "text": words, "color": GREY, "fontSize": LABEL_SIZE, "tooltip": None}
-    spec = {"width": width, "height": height, "data": {"name": "empty"}, "mark": mark, "description": words}
-    return Picture(spec, {"empty": [{"row": 0}]})
-
-
-def components(candidate: Any, names: Sequence[str], *, width: int | str = 480, height: int = 300) -> Picture:
-    """One candidate's components: over the rows where they are Gaussian, as a table of probabilities for classes.
-
-    Of many columns the first and third are shown, which differ more often than neighbours do.
-    """
-    params = candidate.fit.params
-    if hasattr(params, "probs"):
-        return latent_classes(params.weights, params.probs, names, width=width, height=height)
-    if len(names) == 1 and _stretched(candidate.fit.problem.x[:, 0]):
-        return nothing("some rows lie too far out to be drawn with the rest", width=width, height=height)
-    # A tooltip's titles are written into a Vega expression, where a backslash would escape the closing quote.
-    titles = [name.replace("\\", "∖") for name in names]
-    columns = (0, 1) if len(names) < 3 else (0, 2)
-    return responsibilities(candidate.fit.trace, columns, names=titles, width=width, height=height, half_step=-1)
-
-
-def _stretched(x: np.ndarray) -> bool:
-    """True where a histogram would need more than a hundred thousand bins to show the middle half of the rows."""
-    low, high = np.nanquantile(x, [0.25, 0.75])
-    return bool(0 < high - low < 1e-5 * (np.nanmax(x) - np.nanmin(x)))

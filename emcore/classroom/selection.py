@@ -1,12 +1,11 @@
 """How many components? Rows in, one fit for every k and its criteria out, or a sentence; never an exception.
 
-The rows come from a data set or are the student's own. Fits of the project's data sets are remembered, so that a class
-shares them; what a student brought is not.
+The rows come from a data set or are the student's own. What was worked out of them is remembered with them: a class
+shares the fits of the project's data sets.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -15,15 +14,18 @@ import numpy as np
 from emcore.classroom import links
 from emcore.classroom.selection_rows import DATASETS, LATENT, MOST_LEVELS, OWN, SHAPES, Rows
 from emcore.em import fit
+from emcore.esteps import exact
 from emcore.families.categorical import Categorical
 from emcore.families.gaussian import FraleyRaftery, Gaussian
 from emcore.models.mixture import Mixture
-from emcore.numerics import DegenerateError
-from emcore.selection import BootstrapLRT, Selection, bootstrap_lrt, icl, select
+from emcore.numerics import DegenerateError, total
+from emcore.result import Fit
+from emcore.selection import BootstrapLRT, Candidate, Selection, bootstrap_lrt, select
+from emcore.trace import Trace, half_steps
 
 FOLDS = 5
+SAMPLES = (9, 19, 39, 99)
 _UNFIT = (ValueError, DegenerateError)  # what a fit says of rows that it cannot begin with
-_TRY = "Try fewer components, a simpler covariance or a prior strength above 0."
 _IN_SAMPLE: Mapping[str, Any] = MappingProxyType({"restarts": 4, "tol": 1e-6, "max_iter": 300})
 _FOLD: Mapping[str, Any] = MappingProxyType({"restarts": 2, "tol": 1e-5, "max_iter": 100})
 
@@ -37,6 +39,8 @@ CONTROLS: Mapping[str, links.Control] = MappingProxyType(
         "copies": links.Number(1, 1, 10),
         "split": links.Number(0, 0, 9999),
         "k": links.Number(2, 1, 8),
+        "hold": links.Flag(True),
+        "samples": links.Choice(SAMPLES, 19),
     }
 )
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -70,28 +74,30 @@ def make(settings: SelectionSettings, k: int) -> Mixture:
 
 def fitted(rows: Rows, settings: SelectionSettings) -> Selection | str:
     """A fit for every k from 1 to the largest, with log-likelihood, AIC, BIC and ICL; or why there is none."""
-    return _remembered(rows, settings) if rows.shared else _fitted(rows, settings)
+    return rows.remember(_fitted, rows, settings)
 
 
 def _fitted(rows: Rows, settings: SelectionSettings) -> Selection | str:
     trouble = _unfit(rows, settings)
     if trouble:
         return trouble
-    largest = min(settings.largest, len(rows.x))
+    ks = range(1, min(settings.largest, len(rows.x)) + 1)
     try:
-        return select(
-            lambda k: make(settings, k),
-            rows.x,
-            k=range(1, largest + 1),
-            criteria=("aic", "bic", "icl"),
-            weight=rows.weight,
-            **_IN_SAMPLE,
-        )
+        return Selection(tuple(rows.remember(_candidate, rows, make(settings, k)) for k in ks))
     except _UNFIT as error:
         return f"These rows cannot be fitted: {error}."
 
 
-_remembered = lru_cache(maxsize=256)(_fitted)
+def _candidate(rows: Rows, model: Mixture) -> Candidate:
+    """One k, so that a larger "k up to" adds one fit to those already made."""
+    made = select([model], rows.x, criteria=("aic", "bic"), weight=rows.weight, **_IN_SAMPLE)[0]
+    return replace(made, icl=_icl(made.fit)) if made.sound else made
+
+
+def _icl(found: Fit) -> float:
+    """BIC - 2 Σ_i log max_k p(z = k | x_i), also where cells are missing and they are hidden besides z."""
+    surest = found.responsibilities(found.problem.x).max(axis=1)
+    return found.bic() - 2.0 * total(np.log(surest), found.problem.weight)
 
 
 def _unfit(rows: Rows, settings: SelectionSettings) -> str:
@@ -107,18 +113,38 @@ def _unfit(rows: Rows, settings: SelectionSettings) -> str:
     return ""
 
 
-def with_copies(found: Selection, copies: int) -> Selection:
-    """The criteria if every row had been seen `copies` times: EM goes on from each fit, the weights multiplied."""
-    if copies == 1:
-        return found
-    return Selection(tuple(_copied(candidate, copies) for candidate in found))
+def with_copies(rows: Rows | str, settings: SelectionSettings, copies: int) -> Selection | str:
+    """The criteria if every row had been seen `copies` times; or why there is no fit.
+
+    Without a prior the best parameters stay where they are, and log p(x) is multiplied; against a prior the rows gain
+    weight, and EM goes on from each fit.
+    """
+    return rows if isinstance(rows, str) else rows.remember(_with_copies, rows, settings, copies)
 
 
-def _copied(candidate: Any, copies: int) -> Any:
-    if not candidate.sound:
-        return candidate
+def _with_copies(rows: Rows, settings: SelectionSettings, copies: int) -> Selection | str:
+    once = fitted(rows, settings)
+    if isinstance(once, str) or copies == 1:
+        return once
+    again = _refitted if settings.prior > 0 else _multiplied
+    return Selection(tuple(again(candidate, rows, copies) if candidate.sound else candidate for candidate in once))
+
+
+def _multiplied(candidate: Candidate, rows: Rows, copies: int) -> Candidate:
+    deviance = -2.0 * copies * candidate.log_likelihood
+    bic = deviance + candidate.n_params * float(np.log(copies * rows.n))
+    return replace(
+        candidate,
+        log_likelihood=copies * candidate.log_likelihood,
+        aic=deviance + 2.0 * candidate.n_params,
+        bic=bic,
+        icl=bic + copies * (candidate.icl - candidate.bic),
+    )
+
+
+def _refitted(candidate: Candidate, rows: Rows, copies: int) -> Candidate:
     problem = candidate.fit.problem
-    weight = np.full(len(problem.x), float(copies)) if problem.weight is None else copies * problem.weight
+    weight = copies * (np.ones(len(rows.x)) if rows.weight is None else rows.weight)
     start = candidate.fit.params
     try:
         again = fit(problem.model, problem.x, init=start, weight=weight, tol=_IN_SAMPLE["tol"], max_iter=100)
@@ -129,10 +155,34 @@ def _copied(candidate: Any, copies: int) -> Any:
         log_likelihood=again.log_likelihood,
         aic=again.aic(),
         bic=again.bic(),
-        icl=icl(again),
+        icl=_icl(again),
         status=again.status,
         fit=again,
     )
+
+
+def arrived(rows: Rows, settings: SelectionSettings, k: int) -> Trace | None:
+    """Where EM ended with k components: the next E-step and nothing before it; None where nothing was fitted."""
+    found = fitted(rows, settings)
+    if isinstance(found, str) or k > len(found):
+        return None
+    return rows.remember(_arrived, rows, make(settings, k))
+
+
+def _arrived(rows: Rows, model: Mixture) -> Trace:
+    found = rows.remember(_candidate, rows, model).fit
+    half = next(half_steps(found.problem, found.params, exact))
+    model, x, weight = found.problem
+    return Trace(model, x, weight, (half._replace(iteration=found.n_iter + 1),))
+
+
+def run_of(rows: Rows, settings: SelectionSettings, k: int) -> Trace:
+    """How EM got there: every half-step of the best start, of which the last few asked for are kept."""
+    return rows.keep_few(_run_of, rows, make(settings, k))
+
+
+def _run_of(rows: Rows, model: Mixture) -> Trace:
+    return replace(rows.remember(_candidate, rows, model).fit).trace  # a fit of its own, not the one remembered
 
 
 def held_out(rows: Rows, settings: SelectionSettings, k: int, copies: int = 1, seed: int = 0) -> float:
@@ -140,15 +190,14 @@ def held_out(rows: Rows, settings: SelectionSettings, k: int, copies: int = 1, s
 
     Copies of a row are dealt out like any other rows, so that they may end on both sides of the split.
     """
-    ask = _remembered_held_out if rows.shared else _held_out
-    return ask(rows, settings, k, copies, seed)
+    return rows.remember(_held_out, rows, make(settings, k), copies, seed)
 
 
-def _held_out(rows: Rows, settings: SelectionSettings, k: int, copies: int, seed: int) -> float:
+def _held_out(rows: Rows, model: Mixture, copies: int, seed: int) -> float:
     weight = np.ones(len(rows.x)) if rows.weight is None else rows.weight
     try:
         found = select(
-            [make(settings, k)],
+            [model],
             rows.x,
             criteria=("held_out",),
             folds=FOLDS,
@@ -161,11 +210,12 @@ def _held_out(rows: Rows, settings: SelectionSettings, k: int, copies: int, seed
     return found[0].held_out
 
 
-_remembered_held_out = lru_cache(maxsize=2048)(_held_out)
-
-
 def bootstrap(rows: Rows, settings: SelectionSettings, k: int, n_samples: int) -> BootstrapLRT | str:
     """Test k components against k + 1 by simulating from the fit with k; or why that cannot be done here."""
+    return rows.remember(_bootstrap, rows, settings, k, n_samples)
+
+
+def _bootstrap(rows: Rows, settings: SelectionSettings, k: int, n_samples: int) -> BootstrapLRT | str:
     if np.isnan(rows.x).any():
         return "The bootstrap simulates complete rows, but some cells are missing here: its answer would not be fair."
     try:
@@ -183,20 +233,6 @@ def bootstrap(rows: Rows, settings: SelectionSettings, k: int, n_samples: int) -
         return f"No test: {error}."
 
 
-def verdict(test: BootstrapLRT | str, k: int) -> str:
-    """What the simulated likelihood ratio says, in one or two sentences; or why there is none."""
-    if isinstance(test, str):
-        return test
-    n = len(test.simulated)
-    beyond = int((test.simulated >= test.statistic).sum())
-    said = (
-        f"2 × the gain in log-likelihood from k = {k} to {k + 1} is {test.statistic:,.2f}; {beyond} of {n} samples "
-        f"without component {k} reach it: p = (1 + {beyond})/(1 + {n}) = {test.p_value:.3f}."
-    )
-    aside = f" {test.set_aside} samples were set aside: a component collapsed." if test.set_aside else ""
-    return said + aside
-
-
 def choices(found: Selection) -> dict[str, int | None]:
     """The k that each criterion chooses, and the one of highest likelihood; None where no fit is sound."""
     sound = [candidate for candidate in found if candidate.sound]
@@ -204,9 +240,7 @@ def choices(found: Selection) -> dict[str, int | None]:
         return dict.fromkeys(("log-likelihood", "AIC", "BIC", "ICL"))
     return {
         "log-likelihood": max(sound, key=lambda candidate: candidate.log_likelihood).k,
-        "AIC": found.best("aic").k,
-        "BIC": found.best("bic").k,
-        "ICL": found.best("icl").k,
+        **{name.upper(): found.best(name).k for name in ("aic", "bic", "icl")},
     }
 
 
@@ -217,23 +251,6 @@ def numbers(found: Selection) -> Any:
     return found.to_frame().drop("held_out").with_columns(cs.float().round(2))
 
 
-def lost(found: Selection) -> str:
-    """Which k have no sound fit, and what to try; "" where all have."""
-    broken = [str(candidate.k) for candidate in found if not candidate.sound]
-    if not broken:
-        return ""
-    return (
-        f"No value for k = {', '.join(broken)}: a component collapsed from every start, and the likelihood there has "
-        f"no maximum. {_TRY}"
-    )
-
-
-def lost_folds(found: Selection, scores: Sequence[float]) -> str:
-    """Which sound k could not be held out, and what to try; "" where all could."""
-    broken = [str(row.k) for row, score in zip(found, scores, strict=True) if row.sound and not np.isfinite(score)]
-    if not broken:
-        return ""
-    return (
-        f"No rows could be held out for k = {', '.join(broken)}: with a fifth of the rows away, some component "
-        f"collapses, or a row held out has probability 0. {_TRY}"
-    )
+def as_link(settings: SelectionSettings, **others: Any) -> dict[str, Any]:
+    """What a link must hold to restore the settings and the other controls."""
+    return {"model": settings.model, "largest": settings.largest, "prior": settings.prior} | others

@@ -38,6 +38,17 @@ ICL_EXERCISE = Exercise(
     ),
 )
 
+IS_IT_REAL = (
+    "Twice the gain in log-likelihood has no $\\chi^2$ distribution here: the smaller model is on the edge of the "
+    "larger one. So simulate it: draw samples from the fit with $k$ components, and fit $k$ and $k+1$ to each "
+    "(McLachlan 1987). The rows are taken once each, whatever the copies; *k* is that of “look at k”."
+)
+PLAN = (
+    "In fifteen minutes: predict which curve cannot turn; read four answers off the charts for Iris; copy every row "
+    "and watch BIC and rows held out be fooled while nothing was learned; Old Faithful with two copies: BIC leaves "
+    "two densities, ICL stays with two clusters; penguins: three; then their own numbers, which a link cannot restore."
+)
+
 
 def after_the_guess(found: Selection) -> str:
     """What the fits have to say on the prediction, in Markdown."""
@@ -74,9 +85,7 @@ def fixed() -> tuple[Exercise, ...]:
 
 
 def _copies() -> Exercise:
-    found = fitted(rows_of("Iris"), SelectionSettings())
-    assert not isinstance(found, str)
-    answer = next(m for m in range(1, 11) if choices(with_copies(found, m))["BIC"] == SIX)
+    answer = next(m for m in range(1, 11) if _bic_of_iris(m) == SIX)
     return Exercise(
         "Iris, full, no prior, k up to 6: from how many copies of every row on does BIC choose six components?",
         float(answer),
@@ -86,6 +95,12 @@ def _copies() -> Exercise:
         tolerance=0.1,
         slips=[Slip(float(m), f"At {m} BIC has left k = 2, but not yet for six.") for m in range(2, answer)],
     )
+
+
+def _bic_of_iris(copies: int) -> int | None:
+    found = with_copies(rows_of("Iris"), SelectionSettings(), copies)
+    assert not isinstance(found, str)
+    return choices(found)["BIC"]
 
 
 def _parameters() -> Exercise:

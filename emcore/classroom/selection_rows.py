@@ -1,19 +1,25 @@
 """The rows to choose k for: a data set of the project, or a table that the student brought."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from functools import cache
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from io import StringIO
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
 from emcore.datasets import load
-from emcore.uploads import Table
+from emcore.uploads import Table, read_table
 
 LATENT = "latent classes"
 SHAPES = ("full", "tied", "diag", "spherical")
 OWN_FILE, PASTED = "My own CSV file", "Numbers that I paste"
 OWN = (OWN_FILE, PASTED)
+ABOUT_FILES = "A CSV file with a line of names; it stays in this session and is never run."
+ABOUT_PASTING = "Paste a table: one row per line, cells separated by commas, semicolons or tabs."
+EXAMPLE = "length,width\n5.1,3.5\n4.9,3.0"
 MOST_ROWS, MOST_COLUMNS, MOST_LEVELS = 1_000, 8, 30
 
 
@@ -39,15 +45,29 @@ DATASETS: Mapping[str, Source] = MappingProxyType(
 )
 
 
+def _memory(most: int = 512) -> Callable[..., Any]:
+    return lru_cache(most)(lambda ask, *about: ask(*about))
+
+
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """What is fitted: x (n, d), NaN where a cell is missing, the weight of each row (n,) or None, and names to show."""
+    """What is fitted: x (n, d), NaN where a cell is missing, the weight of each row (n,) or None, and names to show.
+
+    `rows.remember(f, a, b)` is `f(a, b)`, worked out once for as long as these rows are in use: a class shares the
+    fits of the project's data sets, and those of a student's table go with the table. `keep_few` is for what is large.
+    """
 
     x: np.ndarray
     weight: np.ndarray | None
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    shared: bool = False  # one of the project's data sets
+    remember: Callable[..., Any] = field(default_factory=_memory, repr=False)
+    keep_few: Callable[..., Any] = field(default_factory=lambda: _memory(8), repr=False)
+
+    @property
+    def n(self) -> float:
+        """How many rows these are, each counted by its weight."""
+        return float(len(self.x) if self.weight is None else self.weight.sum())
 
 
 def models_for(title: str) -> tuple[str, ...]:
@@ -65,7 +85,38 @@ def rows_of(title: str) -> Rows:
     x = frame.select(source.columns).to_numpy().astype(float)
     weight = frame[source.weight].to_numpy().astype(float) if source.weight else None
     names = tuple(name.replace("_", " ") for name in source.columns)
-    return _without_empty_rows(Rows(x, weight, names, shared=True))
+    return _without_empty_rows(Rows(x, weight, names))
+
+
+def table_of(source: str, uploaded: bytes | None, pasted: str) -> Table | str:
+    """The student's table; a sentence as long as there is none to read."""
+    if source == OWN_FILE:
+        return "Choose a CSV file above." if uploaded is None else read_table(uploaded)
+    if source == PASTED:
+        return read_table(pasted.encode()) if pasted.strip() else "Paste some numbers above."
+    return "A data set of the project is shown."
+
+
+def rows_to_fit(source: str, table: Table | str, columns: Sequence[int], weight: int | None) -> Rows | str:
+    """The rows of the data set, or of the student's table; or why there are none."""
+    if source not in OWN:
+        return rows_of(source)
+    return table if isinstance(table, str) else own_rows(table, tuple(columns), weight)
+
+
+def rows_csv(rows: Rows) -> str:
+    """The rows as they are fitted: nothing where a cell is missing, and last the weights."""
+    out = StringIO()
+    lines = csv.writer(out, lineterminator="\n")
+    lines.writerow([*rows.names, *([] if rows.weight is None else ["weight"])])
+    cells = rows.x if rows.weight is None else np.column_stack([rows.x, rows.weight])
+    lines.writerows([["" if np.isnan(value) else value for value in row] for row in cells.tolist()])
+    return out.getvalue()
+
+
+def unusable(table: Table) -> list[dict[str, str]]:
+    """The columns that cannot be fitted, and why."""
+    return [{"column": c.name, "not used, because it is or has": c.trouble} for c in table.columns if c.trouble]
 
 
 def own_rows(table: Table, columns: tuple[int, ...], weight: int | None = None) -> Rows | str:
@@ -97,9 +148,10 @@ def _without_empty_rows(rows: Rows) -> Rows:
         kept &= rows.weight > 0
     if kept.all():
         return rows
-    left_out = f"{int((~kept).sum()):,} rows are left out: all their cells are missing, or their weight is 0."
+    gone = int((~kept).sum())
+    left_out = f"Left out: {gone:,} row{'s' * (gone > 1)} with all cells missing, or a weight of 0."
     weight = None if rows.weight is None else rows.weight[kept]
-    return replace(rows, x=rows.x[kept], weight=weight, notes=(*rows.notes, left_out))
+    return Rows(rows.x[kept], weight, rows.names, (*rows.notes, left_out))
 
 
 def _few_enough(rows: Rows) -> Rows:
@@ -109,7 +161,7 @@ def _few_enough(rows: Rows) -> Rows:
     drawn = np.sort(np.random.default_rng(0).choice(n, MOST_ROWS, replace=False))
     note = f"{MOST_ROWS:,} of the {n:,} rows are used, drawn at random, so that nobody has to wait."
     weight = None if rows.weight is None else rows.weight[drawn]
-    return replace(rows, x=rows.x[drawn], weight=weight, notes=(*rows.notes, note))
+    return Rows(rows.x[drawn], weight, rows.names, (*rows.notes, note))
 
 
 def column_choices(table: Table | str) -> dict[str, int]:

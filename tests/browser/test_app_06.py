@@ -25,7 +25,7 @@ def student(page, address):
     assert page.refused == []
 
 
-def open_app(page, address, charts=4):
+def open_app(page, address, charts=5):
     page.goto(address)
     expect(page.locator(".em-live[data-revision] svg.marks")).to_have_count(charts, timeout=60_000)
 
@@ -67,6 +67,22 @@ def test_every_kind_of_control_changes_the_picture(student):
     expect(student.get_by_text("no rows are held out now")).to_be_visible(timeout=15_000)
 
 
+def test_the_run_behind_a_candidate_is_there_to_step_through(student):
+    slider(student, "look at k").press("ArrowRight")
+    for tab, words in (
+        ("How did EM get there?", "3 components; log-likelihood"),
+        ("The bound", "log-likelihood"),
+        ("KL on a log scale", "KL"),
+        ("Where is it loose?", "gap"),
+    ):
+        student.get_by_role("tab", name=tab, exact=True).click()
+        panel = student.get_by_role("tabpanel")
+        expect(panel.locator(f".em-live [aria-label*='{words}']").first).to_be_attached(timeout=15_000)
+    panel.get_by_role("slider", name="half-step").press("Home")
+    expect(panel).to_contain_text("iteration 1, after the E-step")
+    expect(student.get_by_text("largest |log p(x) − ELBO − KL|")).to_be_visible()
+
+
 def test_prediction_exercises_and_the_bootstrap(student):
     student.get_by_role("radio", name="ICL").first.click()
     expect(student.get_by_text("You said: ICL.")).to_be_visible(timeout=10_000)
@@ -79,7 +95,8 @@ def test_prediction_exercises_and_the_bootstrap(student):
     student.get_by_role("radio", name=re.compile("largest responsibility")).click()
     expect(student.get_by_text("Right. At the same θ")).to_be_visible(timeout=10_000)
     student.get_by_label("samples", exact=True).select_option(label="9")
-    student.get_by_role("button", name="Test k = 2 against k = 3").click()
+    student.get_by_role("button", name="Run the test").click()
+    expect(student.get_by_text("Is k = 2 enough, or is 3 real?")).to_be_visible()
     expect(student.get_by_text("p = (1 + 0)/(1 + 9) = 0.100")).to_be_visible(timeout=30_000)
     said(student, "9 simulated likelihood ratios")
 
@@ -105,6 +122,13 @@ def test_a_file_of_ones_own_is_read_and_never_run(student):
     upload = student.locator("input[type=file]")
     upload.set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": b"\x00\x01\x02PK"})
     expect(student.get_by_text("This is no text file")).to_be_visible(timeout=15_000)
+    upload = student.locator("input[type=file]")
+    holes = b"<b>x</b>.[y],b,w\n" + b"".join(
+        b"%d,%s,2\n" % (i % 7 + 9 * (i % 2), b"" if i % 5 else b"%d" % (i % 4)) for i in range(30)
+    )
+    upload.set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": holes})
+    expect(student.locator(".em-live svg.marks").nth(3)).to_contain_text("<b>x</b>.[y]", timeout=15_000)
+    said(student, "ICL chooses k = 2")
     upload = student.locator("input[type=file]")
     upload.set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": rows(EVIL.replace('"', '""'))})
     expect(student.get_by_text("read as decimal commas")).to_be_visible(timeout=15_000)
