@@ -42,7 +42,7 @@ def close(a, b, rtol=1e-10):
 
 def same_params(a, b, rtol=1e-8):
     for name, u, v in zip(a._fields, a, b):
-        np.testing.assert_allclose(u, v, rtol=rtol, atol=rtol * (1e-12 + np.max(np.abs(v))), err_msg=name)
+        np.testing.assert_allclose(u, v, rtol=rtol, atol=rtol * (1e-12 + np.max(np.abs(v), initial=0.0)), err_msg=name)
 
 
 @every_case

@@ -19,7 +19,7 @@ from emcore.classroom.exercises import Verdict
 from emcore.esteps import EStep, exact
 from emcore.models.vae import VAE
 from emcore.models.vae_encoder import amortised, gap_split, per_row
-from emcore.models.vae_posteriors import DiagonalGaussian, GridPosterior, as_diagonal, log_normal
+from emcore.models.vae_posteriors import DiagonalGaussian, as_diagonal, density_on
 from emcore.numerics import DegenerateError
 from emcore.tables import kept_halves
 from emcore.trace import Trace, half_steps, pose, start_params
@@ -57,7 +57,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 _ITERATIONS: Mapping[str, int] = MappingProxyType(
     {LINE: 200, CURVE: 24}
 )  # a line is cheap, and slow beside little noise
-_HIDDEN, _PRIOR, _ORDER, _SPLITS = 8, 0.1, 48, 16
+_HIDDEN, _PRIOR, _SPLITS, _NODES = 8, 0.1, 16, 20_000
 
 
 @dataclass(frozen=True)
@@ -176,9 +176,9 @@ class VaeLesson:
         row = self.row(which)
         z, here = np.linspace(-4.0, 4.0, 121), slice(row, row + 1)
         model, x = self.trace.model, self.trace.x[here]
-        posterior = [_density(model.posterior(half.params, x), z) for half in self.trace]
-        q = [_density(half.q.rows(here), z) for half in self.trace]
-        own = np.zeros(len(z)) if self.best is None else _density(self.best.rows(here), z)
+        posterior = [density_on(model.posterior(half.params, x), 0, z[:, None]) for half in self.trace]
+        q = [density_on(half.q, row, z[:, None]) for half in self.trace]
+        own = np.zeros(len(z)) if self.best is None else density_on(self.best, row, z[:, None])
         return RowDensities(row, z, np.array(posterior), np.array(q), own)
 
 
@@ -213,7 +213,7 @@ def _model(settings: VaeSettings) -> VAE:
     if settings.decoder not in widths:
         raise ValueError(f"there is no decoder “{settings.decoder}”: choose “{LINE}” or “{CURVE}”")
     width = widths[settings.decoder]
-    return VAE(1, width, settings.noise, weight_prior=_PRIOR if width else 0.0, order=_ORDER)
+    return VAE(1, width, settings.noise, weight_prior=_PRIOR if width else 0.0, max_nodes=_NODES)
 
 
 def _e_step(settings: VaeSettings) -> EStep:
@@ -242,13 +242,6 @@ def _rate_and_distortion(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
     rates = [half.q.kl(prior).sum() / n for half in trace]
     distortions = [-model.expected_log_conditional(half.params, x, half.q).sum() / n for half in trace]
     return np.array(rates), np.array(distortions)
-
-
-def _density(q: Any, z: np.ndarray) -> np.ndarray:
-    """The density of one row's Q, or posterior, over one latent."""
-    if isinstance(q, GridPosterior):
-        return np.exp(q.source.log_densities(z[None, :, None])[0])
-    return np.exp(log_normal(z, q.means[:, 0], q.factors[:, 0, 0])[0])
 
 
 def nats(value: float) -> str:

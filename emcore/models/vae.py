@@ -19,27 +19,21 @@ from emcore.families.covariance import constant_columns
 from emcore.models.checks import check_method, named_fields
 from emcore.models.continuous import AbstractContinuousLatent
 from emcore.models.factor_analysis import PPCA, FactorParams
+from emcore.models.vae_clouds import orders_for
 from emcore.models.vae_decoder import (
     CloudStats,
     DecoderParams,
     Penalty,
     cloud_stats,
     decode,
-    log_joint,
     refuse_no_noise,
     regress,
     squared_distances,
-    steepness,
 )
-from emcore.models.vae_posteriors import DiagonalGaussian, GridPosterior, Source, cloud, grid
-from emcore.numerics import LOG_2PI, DegenerateError, normalize_log_rows
+from emcore.models.vae_grid import integrate
+from emcore.models.vae_posteriors import DiagonalGaussian, GridPosterior, clouds
+from emcore.numerics import LOG_2PI
 from emcore.parameters import Constraint, Fixed, Positive, Real
-
-_COARSE = (0, 401, 49)  # nodes per axis on which slopes are looked at
-_NEAR = 40.0  # nats within which a row may come from a z
-_FINE = 1.0  # spacing of the grid over the narrowest posterior's sd: a relative error of 2 exp(-2π²), 5e-9
-_REACH = (0.0, 10.0, 6.0)  # half-width of the grid in prior sd, by n_factors
-_FEWEST = (0, 401, 61)  # nodes per axis, by n_factors
 
 
 @dataclass(frozen=True)
@@ -47,14 +41,15 @@ class VAE(AbstractContinuousLatent):
     """A decoder with `width` tanh units beside a line, Gaussian noise, and `n_factors` latent variables.
 
     `width=0` is the linear VAE: its p(x) is that of `PPCA`, and everything is in closed form for any `n_factors`.
-    With `width > 0`, `n_factors` is 1 or 2 and p(x) comes from an even grid over z, whose spacing follows the steepest
-    slope of the decoder (`nodes_per_axis` fixes it); at most `max_nodes` nodes, or DegenerateError.
+    With `width > 0`, `n_factors` is 1 or 2 and p(x) comes from a grid over z around each row's posterior, refined until
+    its halves agree (see `vae_grid`): log p(x_i) is good to about 1e-9. `fineness` multiplies the nodes per axis that
+    it starts with; more than `max_nodes` nodes for rows of one spacing raise DegenerateError.
     `noise_variance` is estimated unless a number holds it. `m_steps`: steps of L-BFGS on the hidden layer in each
     M-step, which is a climb and not the maximum (generalised EM) unless `width=0`. `weight_prior` is the precision of a
     Gaussian prior on the hidden weights, in units of the data (see `log_prior`): without one they may grow without
-    limit as two units come to differ by less and less. `order`: Gauss-Hermite nodes
-    per axis in expectations under a Gaussian Q (40 for one factor, 12 for two). No missing cells. Weights of rows
-    count in the M-step, not in an encoder's training.
+    limit as two units come to differ by less and less. Expectations under a Gaussian Q take as many nodes per axis as
+    the decoder's bends within it ask for, or `order` of them. No missing cells. Weights of rows count in the M-step,
+    not in an encoder's training.
 
     What fits with it: `em.steps(model, x, params0, e_step)` for the E-steps `exact` (no encoder: the posterior on the
     grid), `per_row()` and `amortised()`.
@@ -76,16 +71,17 @@ class VAE(AbstractContinuousLatent):
     prior_variance: float | None = None  # of x, filled in from the data where the prior needs it
     m_steps: int = 10
     order: int | None = None
-    nodes_per_axis: int | None = None
-    max_nodes: int = 90_000
+    fineness: float = 1.0
+    max_nodes: int = 1_000_000
     Params: ClassVar[Any] = DecoderParams
 
     def __post_init__(self) -> None:
         for name, least in (("n_factors", 1), ("width", 0), ("m_steps", 0), ("max_nodes", 9)):
             _check_whole(name, getattr(self, name), least)
-        for name, least in (("order", 2), ("nodes_per_axis", 9)):
-            if getattr(self, name) is not None:
-                _check_whole(name, getattr(self, name), least)
+        if self.order is not None:
+            _check_whole("order", self.order, 2)
+        if not 0 < self.fineness < np.inf:
+            raise ValueError(f"fineness must be above 0, not {self.fineness!r}")
         if self.width and self.n_factors > 2:
             raise ValueError(
                 f"with hidden units p(x) is computed on a grid over z, so n_factors must be 1 or 2, not "
@@ -98,10 +94,16 @@ class VAE(AbstractContinuousLatent):
 
     @property
     def rule_order(self) -> int:
-        """The order of `vae_posteriors.rule` for expectations under a Gaussian Q."""
+        """The order of `vae_clouds.rule` where no decoder says how many nodes a Gaussian Q needs."""
         if self.width == 0:
             return 1
-        return self.order or (40 if self.n_factors == 1 else 12)
+        return self.order or (48 if self.n_factors == 1 else 24)
+
+    def orders(self, params: DecoderParams, q: Any) -> np.ndarray | int:
+        """The order of `vae_clouds.rule` for each row's Q (n,), or for all, in expectations beside these params."""
+        if self.width == 0 or self.order or isinstance(q, GridPosterior):
+            return self.rule_order
+        return orders_for(params, q)
 
     def check(self, x: Any) -> np.ndarray:
         """x as float64 (n, d) without missing cells."""
@@ -134,40 +136,22 @@ class VAE(AbstractContinuousLatent):
         if self.width == 0:
             linear = FactorParams(params.mean, params.loadings, params.noise_variance)
             return PPCA(self.n_factors).infer(linear, x)
-        nodes, spacing = grid(self.n_factors, _REACH[self.n_factors], self._per_axis(params, x))
-        log_probs = log_joint(params, x, nodes[None])
-        log_probs += self.n_factors * np.log(spacing)
-        probs, log_likelihood = normalize_log_rows(log_probs)
-        log_probs -= log_likelihood[:, None]
-        return GridPosterior(nodes, probs, log_probs, spacing, Source(params, x, log_likelihood)), log_likelihood
-
-    def _per_axis(self, params: DecoderParams, x: np.ndarray) -> int:
-        """Nodes per axis, so that no row's posterior is narrower than a cell."""
-        if self.nodes_per_axis is not None:
-            return self.nodes_per_axis
-        slope = _steepest_near(params, x)
-        narrowest = 1.0 / np.sqrt(1.0 + slope**2 / float(params.noise_variance))
-        needed = int(np.ceil(2.0 * _REACH[self.n_factors] / (_FINE * narrowest))) + 1
-        if needed**self.n_factors > self.max_nodes:
-            raise DegenerateError(
-                f"the decoder is so steep beside its noise that a posterior may be as narrow as {narrowest:.2g}, and "
-                f"p(x) needs {needed} nodes per axis, more than max_nodes={self.max_nodes} allows: use more noise, "
-                "fewer hidden units, or a larger max_nodes"
-            )
-        return max(needed, _FEWEST[self.n_factors])
+        return integrate(params, x, self.fineness, self.max_nodes)
 
     def expected_log_joint(self, params: DecoderParams, x: Any, q: Any) -> np.ndarray:
         """E_q log p(z) + E_q log p(x_i | z) (n,)."""
-        points, weights = cloud(q, self.rule_order)
-        squares = np.broadcast_to(((points * points).sum(axis=2) * weights).sum(axis=1), len(self.check(x)))
+        if isinstance(q, GridPosterior):
+            squares = q.cloud.sums((q.nodes**2).sum(axis=1), len(q.log_cells))
+        else:
+            squares = (q.means**2).sum(axis=1) + (q.factors**2).sum(axis=(1, 2))
         return -0.5 * (squares + self.n_factors * LOG_2PI) + self.expected_log_conditional(params, x, q)
 
     def expected_log_conditional(self, params: DecoderParams, x: Any, q: Any) -> np.ndarray:
         """E_q log p(x_i | z) (n,), minus the distortion."""
         x = self._columns(params, x)
-        points, weights = cloud(q, self.rule_order)
-        distances = squared_distances(params, x, points)
-        expected = (weights * distances).sum(axis=1)
+        expected = np.zeros(len(x))
+        for cloud in clouds(q, self.orders(params, q)):
+            expected += cloud.sums(squared_distances(params, x[cloud.owner], cloud.points), len(x))
         return -0.5 * (expected / params.noise_variance + x.shape[1] * (np.log(params.noise_variance) + LOG_2PI))
 
     def latent_prior(self, params: DecoderParams, x: Any) -> DiagonalGaussian:
@@ -177,8 +161,8 @@ class VAE(AbstractContinuousLatent):
 
     def suff_stats(self, x: Any, q: Any, weight: np.ndarray | None = None) -> CloudStats:
         """The clouds of z that q puts beside each x: a nonlinear decoder has no statistics of fixed size."""
-        points, weights = cloud(q, self.rule_order)
-        return cloud_stats(self.check(x), points, weights, weight)
+        orders, shared = getattr(q, "orders", None), isinstance(q, GridPosterior)
+        return cloud_stats(self.check(x), clouds(q, self.rule_order if orders is None else orders), weight, shared)
 
     def m_step(self, stats: CloudStats, params: DecoderParams | None) -> DecoderParams:
         """A regression of x on z, `m_steps` of L-BFGS on the hidden layer, and the noise that is left.
@@ -266,15 +250,3 @@ def _check_whole(name: str, value: Any, least: int) -> None:
         raise TypeError(f"{name} must be a whole number, not {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, not {value}")
-
-
-def _steepest_near(params: DecoderParams, x: np.ndarray) -> float:
-    """The steepest slope of the decoder among the z that some row may come from.
-
-    Between two arms of the data a decoder may jump: where no row is near, a posterior has no mass to be narrow.
-    """
-    n_factors = params.loadings.shape[1]
-    z, _ = grid(n_factors, _REACH[n_factors], _COARSE[n_factors])
-    energies = -log_joint(params, x, z[None])
-    near = (energies - energies.min(axis=1, keepdims=True) < _NEAR).any(axis=0)
-    return float(steepness(params, z[near]).max())

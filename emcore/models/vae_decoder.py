@@ -7,7 +7,7 @@ squares regression; the hidden layer then moves by L-BFGS on what is left (varia
 SIAM J. Numer. Anal. 10, 413-432).
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,10 +26,7 @@ class DecoderParams(NamedTuple):
 
 
 class CloudStats(NamedTuple):
-    """Where the z are and which x they belong to: all that an M-step needs.
-
-    Clouds add by standing side by side, or, on one grid, by the update of Chan, Golub & LeVeque (1983).
-    """
+    """Where the z are and which x they belong to: all that an M-step needs. Two add by standing side by side."""
 
     nodes: np.ndarray  # (m, q)
     counts: np.ndarray  # (m,) expected number of rows at each node
@@ -38,28 +35,24 @@ class CloudStats(NamedTuple):
 
     def merge(self, other: "CloudStats") -> "CloudStats":
         """The statistics of both sets of rows."""
-        if self.nodes.shape != other.nodes.shape or not np.array_equal(self.nodes, other.nodes):
-            nodes, counts, means = (np.concatenate([a, b]) for a, b in zip(self[:3], other[:3]))
-            return CloudStats(nodes, counts, means, self.within + other.within)
-        counts = self.counts + other.counts
-        share = other.counts / np.maximum(counts, np.finfo(float).tiny)
-        shift = other.means - self.means
-        between = (self.counts * share) @ (shift * shift).sum(axis=1)
-        return CloudStats(self.nodes, counts, self.means + share[:, None] * shift, self.within + other.within + between)
+        nodes, counts, means = (np.concatenate([a, b]) for a, b in zip(self[:3], other[:3]))
+        return CloudStats(nodes, counts, means, self.within + other.within)
 
 
-def cloud_stats(x: np.ndarray, nodes: np.ndarray, weights: np.ndarray, row_weight: np.ndarray | None) -> CloudStats:
-    """Statistics of rows x (n, d) whose z are points (n|1, s, q) with probabilities (n|1, s)."""
-    rows = np.ones(len(x)) if row_weight is None else row_weight
-    each = weights * rows[:, None]
-    if len(nodes) > 1 or len(x) == 1:
-        spread = np.repeat(x, nodes.shape[1], axis=0)
-        return CloudStats(nodes.reshape(-1, nodes.shape[2]), each.ravel(), spread, np.zeros(()))
-    pivot = x.mean(axis=0)
-    counts, centred = each.sum(axis=0), x - pivot
-    means = each.T @ centred / np.maximum(counts, np.finfo(float).tiny)[:, None]
-    within = rows @ (centred * centred).sum(axis=1) - counts @ (means * means).sum(axis=1)
-    return CloudStats(nodes[0], counts, means + pivot, np.maximum(within, 0.0))
+def cloud_stats(x: np.ndarray, clouds: Any, row_weight: np.ndarray | None, shared: bool) -> CloudStats:
+    """Statistics of rows x (n, d) with the points of `clouds`, each the z of one row; `shared` where many are equal."""
+    owner, points, weights = (np.concatenate(part) for part in zip(*clouds))
+    counts = weights if row_weight is None else weights * row_weight[owner]
+    if not shared:
+        return CloudStats(points, counts, x[owner], np.zeros(()))
+    _, first, place = np.unique(points @ np.array([1.0, 1j][: points.shape[1]]), return_index=True, return_inverse=True)
+    pivot = x.mean(axis=0)  # so that an offset costs no digits
+    centred = x - pivot
+    at_node = np.bincount(place, counts)
+    sums = [np.bincount(place, counts * column[owner]) for column in centred.T]
+    means = np.stack(sums, axis=1) / np.maximum(at_node, np.finfo(float).tiny)[:, None]
+    left = centred[owner] - means[place]
+    return CloudStats(points[first], at_node, means + pivot, counts @ (left * left).sum(axis=1))
 
 
 def hidden_units(params: DecoderParams, z: np.ndarray) -> np.ndarray:
@@ -74,25 +67,32 @@ def decode(params: DecoderParams, z: np.ndarray) -> np.ndarray:
 
 
 def squared_distances(params: DecoderParams, x: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """|x_i - f(z)|² (n, s) for points (n|1, s, q)."""
-    made = decode(params, points)
-    if len(points) > 1 or len(x) == 1:
-        return ((x[:, None, :] - made) ** 2).sum(axis=2)
-    pivot = x.mean(axis=0)  # so that an offset costs no digits
-    x, made = x - pivot, made[0] - pivot
-    table = x @ (-2.0 * made.T)
-    table += (x * x).sum(axis=1)[:, None]
-    table += (made * made).sum(axis=1)
-    return np.maximum(table, 0.0, out=table)
+    """|x_i - f(z_i)|² (m,) for pairs of x (m, d) and z (m, q)."""
+    left = decode(params, points)
+    left -= x
+    return np.einsum("md,md->m", left, left)
 
 
 def log_joint(params: DecoderParams, x: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """log p(x_i, z) (n, s) at points (n|1, s, q)."""
-    constant = 0.5 * (x.shape[1] * (np.log(params.noise_variance) + LOG_2PI) + points.shape[2] * LOG_2PI)
-    table = squared_distances(params, x, points)
-    table *= -0.5 / params.noise_variance
-    table -= 0.5 * (points * points).sum(axis=2) + constant
-    return table
+    """log p(x_i, z_i) (m,) for pairs of x (m, d) and z (m, q)."""
+    return _log_densities(params, squared_distances(params, x, points), points)
+
+
+def log_joint_table(params: DecoderParams, x: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """log p(x_i, z_j) (n, m) of every x (n, d) at every z (m, q); it may lose digits where x is far from every f."""
+    x, made = x - params.mean, decode(params, points) - params.mean
+    table = x @ (-2.0 * made.T)
+    table += (x * x).sum(axis=1)[:, None]
+    table += (made * made).sum(axis=1)
+    return _log_densities(params, table, points)
+
+
+def _log_densities(params: DecoderParams, distances: np.ndarray, points: np.ndarray) -> np.ndarray:
+    d, q = params.loadings.shape
+    constant = 0.5 * (d * (np.log(params.noise_variance) + LOG_2PI) + q * LOG_2PI)
+    distances *= -0.5 / params.noise_variance
+    distances -= 0.5 * (points * points).sum(axis=1) + constant
+    return distances
 
 
 def pull(params: DecoderParams, z: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,11 +103,10 @@ def pull(params: DecoderParams, z: np.ndarray, x: np.ndarray) -> tuple[np.ndarra
     return (left * left).sum(axis=-1), left @ params.loadings + inner @ params.hidden_weights
 
 
-def steepness(params: DecoderParams, z: np.ndarray) -> np.ndarray:
-    """The largest singular value of ∂f/∂z at points (m, q): how far x moves per unit of z (m,)."""
+def slopes(params: DecoderParams, z: np.ndarray) -> np.ndarray:
+    """|∂f/∂z_j| at points (m, q): how far x moves per unit of each latent (m, q)."""
     bend = (1.0 - hidden_units(params, z) ** 2)[:, None, :] * params.hidden_loadings  # (m, d, h)
-    slopes = params.loadings + bend @ params.hidden_weights
-    return np.sqrt(np.linalg.eigvalsh(slopes.swapaxes(1, 2) @ slopes)[:, -1])
+    return np.sqrt(((params.loadings + bend @ params.hidden_weights) ** 2).sum(axis=1))
 
 
 class Penalty(NamedTuple):
