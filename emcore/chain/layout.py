@@ -186,7 +186,7 @@ class Layout:
         piece in turn; the square root balances the calls.
         """
         longest = int(self.lengths.max())
-        steps = max(_SHORTEST, int(np.ceil(np.sqrt(longest))))
+        steps = max(_SHORTEST, int(np.ceil(np.sqrt(longest / 2))))
         beside = self.n_rows / longest
         if beside >= _WIDE or longest <= 4 * steps:
             return np.ones(len(self), dtype=np.intp)

@@ -138,8 +138,8 @@ def _entering(ring: Arithmetic, pack: Pack, chain: Chain, operators: np.ndarray 
         return starts
     vectors = starts.T[:, :, None]  # (sequences, k, 1)
     across = np.ascontiguousarray(np.swapaxes(operators, 1, 2))
-    ends = []
-    for level, (low, high) in enumerate(pack.levels[1:]):
+    ends = [_one_after_another(ring, across[:-1], vectors[0])] if pack.level_bounds[1] == 1 else []
+    for level, (low, high) in enumerate(pack.levels[1:] if not ends else []):
         begin = pack.level_bounds[level]
         vectors = ring.apply(across[begin : begin + high - low], vectors[: high - low])
         if level % _EVERY == _EVERY - 1:
@@ -154,6 +154,9 @@ def _leaving(ring: Arithmetic, pack: Pack, k: int, operators: np.ndarray | None)
     nothing = np.full((pack.level_bounds[1], k, 1), ring.one)
     if operators is None:
         return _as_columns(ring, nothing)
+    if pack.level_bounds[1] == 1:
+        heads_backwards = _one_after_another(ring, operators[:0:-1], nothing[0])
+        return _by_piece(pack, _as_columns(ring, np.concatenate([nothing, heads_backwards])[::-1]))
     low, high = pack.levels[-1]
     vectors = nothing[: high - low]
     heads = [vectors]
@@ -168,6 +171,16 @@ def _leaving(ring: Arithmetic, pack: Pack, k: int, operators: np.ndarray | None)
             vectors = np.concatenate([vectors, nothing[: sequences - (high - low)]])
         heads.append(vectors)
     return _by_piece(pack, _as_columns(ring, np.concatenate(heads[::-1])))
+
+
+def _one_after_another(ring: Arithmetic, matrices: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """(m, k, 1): the vector (k, 1) after the first of matrices (m, k, k), after the second, …; rescaled."""
+    after = np.empty((len(matrices), len(vector), 1))
+    for step, (matrix, out) in enumerate(zip(matrices, after)):
+        vector = ring.apply(matrix, vector, out=out)
+        if step % (2 * _EVERY) == 0:  # operators have scale 1 already
+            ring.rescale(vector)
+    return after
 
 
 def _as_columns(ring: Arithmetic, vectors: np.ndarray) -> np.ndarray:
