@@ -6,6 +6,7 @@ import pytest
 import emcore as em
 from emcore.kernels.collapse import distinct_rows
 from emcore.kernels.plain import PlainKernel
+from emcore.kernels.residual import ResidualRows
 from tests.test_kernels import SHAPES, assert_close, clusters, expected
 
 
@@ -116,3 +117,33 @@ class TestHardRows:
         stats, _ = model.kernel(x).evaluate(pile, 2)
         with pytest.raises(em.numerics.DegenerateError, match="component 2 has emptied"):
             model.m_step_pile(stats, pile, 2)
+
+
+class TestFarApart:
+    """Tables of one cluster each, as chunks of a sorted table are: the other components hold nothing there."""
+
+    @pytest.mark.parametrize("d", [1, 2, 3])
+    @pytest.mark.parametrize("shape", SHAPES)
+    def test_components_without_rows_cost_no_other_kernel(self, shape, d, monkeypatch):
+        rng = np.random.default_rng(0)
+        x = 100.0 * np.repeat([0.0, 1.0], 200)[:, None] + rng.standard_normal((400, d))
+        model = em.Mixture(em.Gaussian(shape), 2).resolve(x)
+        params = model.params_from_responsibilities(x, np.eye(2)[np.repeat([0, 1], 200)])
+        kernel, (theirs, value) = model.kernel(x[:200]), expected(model, params, x[:200])
+        monkeypatch.setattr(PlainKernel, "evaluate", None)
+        monkeypatch.setattr(ResidualRows, "sweep", None)
+        stats, log_likelihood = kernel.evaluate(params)
+        assert theirs.counts[1] == stats.counts[1] == 0.0
+        np.testing.assert_allclose(stats.family.scatter, theirs.family.scatter, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(log_likelihood, [value], rtol=1e-12)
+
+    @pytest.mark.parametrize("shape", ["full", "diag", "spherical"])
+    def test_and_do_not_pass_for_sound(self, shape):
+        rng = np.random.default_rng(0)
+        x = rng.standard_normal((200, 2))
+        model = em.Mixture(em.Gaussian(shape), 2, weight_prior=1.0).resolve(x)
+        params = model.params_from_responsibilities(x, np.eye(2)[np.arange(200) % 2])
+        far = params._replace(means=params.means + np.array([[0.0], [1e3]]))
+        stats, _ = model.kernel(x).evaluate(far)
+        with pytest.raises(em.numerics.DegenerateError, match="component 1"):
+            model.m_step(stats, far)

@@ -26,7 +26,7 @@ class Frame(NamedTuple):
     def of_rows(cls, shape: Covariance, x: np.ndarray, weight: np.ndarray | None) -> Self:
         """The frame of rows x (n, d) under a covariance shape; LinAlgError where their covariance is singular."""
         n, d = x.shape
-        share = np.full(n, 1.0 / n) if weight is None else weight / weight.sum()
+        share = np.full(n, 1.0 / n) if weight is None or not weight.any() else weight / weight.sum()
         centre, covariance = np.zeros(d), np.zeros((d, d))
         for rows in row_blocks(n, _BLOCK):
             centre += share[rows] @ x[rows]

@@ -21,6 +21,7 @@ from emcore.numerics import LOG_2PI
 
 SHARPEST = 3e5  # (1 + |m|²) / λ
 _NEARLY_COLLINEAR = 0.03  # smallest singular value of the rows with columns of length 1
+_NOTHING = 1e-12  # share of the rows; an M-step refuses components below 1e-10
 _TINY = np.finfo(float).tiny
 
 Sums = tuple[np.ndarray, GaussianStats]  # expected rows of each component (k,), and the family's statistics
@@ -94,11 +95,14 @@ class FullForm:
         counts, means = counts_and_means(sums, len(self._place))
         second = sums.take(self._place, axis=0).transpose(2, 0, 1)
         scatter = second - sums[1 : 1 + means.shape[1]].T[:, :, None] * means[:, None]
-        if not kept_digits(scatter, counts, row_squares(means) + 1.0):
-            return None
+        kept, kind = kept_digits(scatter, counts, row_squares(means) + 1.0), self._kind
+        if not kept.all():
+            kind = GaussianStats
+            if not (kept | negligible(counts)).all():
+                return None
         centre, factor, _ = self._frame
         scatter = factor @ scatter @ factor.T
-        return counts, self._kind(columns(counts, means), centre + means @ factor.T, scatter, self._shape)
+        return counts, kind(columns(counts, means), centre + means @ factor.T, scatter, self._shape)
 
 
 class TiedForm:
@@ -139,17 +143,21 @@ class TiedForm:
         between = (by_start * counts.reshape(n_starts, -1, 1)).transpose(0, 2, 1) @ by_start
         scatter = self._second - between
         far = (row_squares(by_start) + 1.0).max(axis=1)
-        if not kept_digits(scatter, np.full(n_starts, self._rows), far):
+        if not kept_digits(scatter, np.full(n_starts, self._rows), far).all():
             return None
         centre, factor, _ = self._frame
         scatter = factor @ scatter @ factor.T
         return counts, self._kind(columns(counts, means), centre + means @ factor.T, scatter, self._shape)
 
 
-def kept_digits(scatter: np.ndarray, counts: np.ndarray, far: np.ndarray) -> bool:
-    """Whether scatter / counts (k, d, d) is well above the rounding of products whose size is `far` (k,)."""
-    loss = trace_of_inverse(scatter) * counts * far
-    return bool(loss.max() < SHARPEST)  # False for NaN too
+def kept_digits(scatter: np.ndarray, counts: np.ndarray, far: np.ndarray) -> np.ndarray:
+    """Where scatter / counts (k, d, d) is well above the rounding of products whose size is `far` (k,)."""
+    return trace_of_inverse(scatter) * counts * far < SHARPEST  # False for NaN too
+
+
+def negligible(counts: np.ndarray) -> np.ndarray:
+    """Components whose share of the rows is nothing beside what an M-step can use: their digits do not matter."""
+    return counts <= _NOTHING * counts.sum()
 
 
 def kind_of_stats(frame: Frame) -> type[GaussianStats]:

@@ -10,7 +10,8 @@ import numpy as np
 
 from emcore.kernels.frame import Frame
 from emcore.kernels.linear import even_blocks
-from emcore.kernels.small import cholesky, half_log_det
+from emcore.kernels.quadratic import negligible
+from emcore.kernels.small import cholesky, half_log_det, trace_of_inverse
 from emcore.kernels.softmax import Softmax, components_first, starts_first
 from emcore.numerics import LOG_2PI
 
@@ -82,9 +83,6 @@ def _resolved(scatter: np.ndarray, counts: np.ndarray, maps: np.ndarray) -> bool
     """Whether components are wide beside the rounding of the rows, before and after the moments were taken."""
     if not (maps * maps).sum(axis=(1, 2)).max() < _SHARPEST:
         return False
-    try:
-        precisions = maps.transpose(0, 2, 1) @ np.linalg.inv(scatter) @ maps
-    except np.linalg.LinAlgError:
-        return False
-    size = np.trace(precisions, axis1=1, axis2=2) * counts
-    return bool((size > 0.0).all() and (size < _SHARPEST).all())
+    whiten = np.linalg.inv(maps)
+    size = trace_of_inverse(whiten @ scatter @ whiten.transpose(0, 2, 1)) * counts
+    return bool(((size < _SHARPEST) | negligible(counts)).all())

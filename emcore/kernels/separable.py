@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from emcore.families.covariance import Covariance
-from emcore.families.gaussian_stats import WideStats
+from emcore.families.gaussian_stats import GaussianStats, WideStats
 from emcore.kernels.frame import Frame
-from emcore.kernels.quadratic import SHARPEST, Natural, Sums, columns, counts_and_means, row_squares
+from emcore.kernels.quadratic import SHARPEST, Natural, Sums, columns, counts_and_means, negligible, row_squares
 from emcore.numerics import LOG_2PI, DegenerateError
 
 
@@ -16,6 +16,7 @@ class DiagForm:
 
     def __init__(self, shape: Covariance, frame: Frame) -> None:
         self._shape, self._centre, self._scale = shape, frame.centre, np.diagonal(frame.factor)
+        self._kind: type[GaussianStats] = WideStats
         self.n_features = 1 + 2 * len(frame.centre)
 
     def fill(self, y: np.ndarray, out: np.ndarray) -> None:
@@ -45,10 +46,13 @@ class DiagForm:
         column = counts[:, None]
         between = means * means * column
         scatter = sums[1 + d :].T - between
-        if not (between + column < SHARPEST * scatter).all():
-            return None
+        kept, kind = between + column < SHARPEST * scatter, self._kind
+        if not kept.all():
+            kind = GaussianStats
+            if not (kept.all(axis=1) | negligible(counts)).all():
+                return None
         means = self._centre + means * self._scale
-        return counts, WideStats(columns(counts, means), means, scatter * self._scale**2, self._shape)
+        return counts, kind(columns(counts, means), means, scatter * self._scale**2, self._shape)
 
 
 class SphericalForm:
@@ -56,6 +60,7 @@ class SphericalForm:
 
     def __init__(self, shape: Covariance, frame: Frame) -> None:
         self._shape, self._centre, self._scale = shape, frame.centre, float(frame.factor[0, 0])
+        self._kind: type[GaussianStats] = WideStats
         self.n_features = 2 + len(frame.centre)
 
     def fill(self, y: np.ndarray, out: np.ndarray) -> None:
@@ -82,10 +87,13 @@ class SphericalForm:
         counts, means = counts_and_means(sums, len(self._centre))
         between = row_squares(means) * counts
         scatter = sums[-1] - between
-        if not (between + counts < SHARPEST * scatter).all():
-            return None
+        kept, kind = between + counts < SHARPEST * scatter, self._kind
+        if not kept.all():
+            kind = GaussianStats
+            if not (kept | negligible(counts)).all():
+                return None
         means = self._centre + means * self._scale
-        return counts, WideStats(columns(counts, means), means, scatter * self._scale**2, self._shape)
+        return counts, kind(columns(counts, means), means, scatter * self._scale**2, self._shape)
 
 
 def _refuse_singular(variances: np.ndarray) -> np.ndarray:

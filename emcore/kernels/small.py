@@ -51,16 +51,17 @@ def trace(matrices: np.ndarray) -> np.ndarray:
 
 
 def trace_of_inverse(matrices: np.ndarray) -> np.ndarray:
-    """Σ 1/λ over the eigenvalues (k,), so at least one over the smallest; NaN where one is singular or indefinite."""
+    """Σ 1/λ over the eigenvalues (k,), so at least one over the smallest; NaN for what is not positive definite."""
     if matrices.shape[-1] == 2:
         a, b, c = matrices[:, 0, 0], matrices[:, 0, 1], matrices[:, 1, 1]
         traces = (a + c) / (a * c - b * b)
-    else:
-        try:
-            traces = trace(np.linalg.inv(matrices))
-        except np.linalg.LinAlgError:
-            return np.full(len(matrices), np.nan)
-    return np.where(traces > 0, traces, np.nan) if not traces.min() > 0.0 else traces
+        return traces if traces.min() > 0.0 else np.where(traces > 0, traces, np.nan)
+    try:
+        traces = trace(np.linalg.inv(matrices))
+    except np.linalg.LinAlgError:
+        values = np.linalg.eigvalsh(np.where(np.isfinite(matrices), matrices, 0.0))
+        traces = (1.0 / np.where(values > 0, values, np.nan)).sum(axis=1)
+    return np.where(traces > 0, traces, np.nan)
 
 
 def half_log_det(factors: np.ndarray) -> np.ndarray:
