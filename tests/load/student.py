@@ -8,6 +8,7 @@ import re
 import time
 import urllib.request
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,7 +39,8 @@ class Student:
         assert token is not None, "the page holds no server token"
         self._token = token.group(1)
         url = self.address.replace("http", "ws", 1) + f"/ws?session_id={self.session}&file={self.app}"
-        self._socket: ClientConnection = connect(url, max_size=None, open_timeout=PATIENCE)
+        self._room = ExitStack()
+        self._socket: ClientConnection = self._room.enter_context(connect(url, max_size=None, open_timeout=PATIENCE))
         self._listen()
         return time.perf_counter() - start
 
@@ -52,7 +54,7 @@ class Student:
 
     def close(self) -> None:
         """Leave."""
-        self._socket.close()
+        self._room.close()
 
     def text(self) -> str:
         """Everything on the page, as markup."""
