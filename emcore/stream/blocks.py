@@ -129,13 +129,18 @@ def add_totals(a: Totals | None, b: Totals | None) -> Totals | None:
     rest = a.log_likelihood + b.log_likelihood, a.n_rows + b.n_rows, a.weight + b.weight
     if a.stats is None or b.stats is None:
         return Totals(b.stats if a.stats is None else a.stats, *rest)
-    stats = add_stats(a.stats, b.stats)
-    if _size(stats) > _size(a.stats):
+    return Totals(join(a.stats, b.stats), *rest)
+
+
+def join(a: Any, b: Any) -> Any:
+    """Statistics added; TypeError for those that grow with the rows."""
+    stats = add_stats(a, b)
+    if _size(stats) > _size(a):
         raise TypeError(
-            f"the statistics of this model ({type(a.stats).__name__}) grow with the number of rows, so that nothing "
-            "is gained by reading the rows in blocks: use em.fit"
+            f"the statistics of this model ({type(a).__name__}) grow with the number of rows, so nothing is gained "
+            "by reading the rows in blocks: use em.fit"
         )
-    return Totals(stats, *rest)
+    return stats
 
 
 def _size(tree: Any) -> int:

@@ -14,9 +14,8 @@ import numpy as np
 
 from emcore.numerics import DegenerateError
 from emcore.stopping import Status
-from emcore.stream.blocks import Survey, Totals, add_surveys, survey
+from emcore.stream.blocks import Survey, Totals, add_surveys, join, survey
 from emcore.stream.progress import Meter
-from emcore.trees import add_stats
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ def scaled(stats: Any, factor: float) -> Any:
 
     Addition shows which numbers are sums and which are means: with s ∪ s the former double and the latter stay.
     """
-    return _scaled(stats, add_stats(stats, stats), factor)
+    return _scaled(stats, join(stats, stats), factor)
 
 
 def _scaled(one: Any, two: Any, factor: float) -> Any:
@@ -100,7 +99,7 @@ class _Average:
         self._largest, self.weight = max(self._largest, weight), self.weight + weight
         step = self._scheme.step(self._blocks) * weight / self._largest
         own = scaled(stats, step / weight)
-        self._stats = own if self._stats is None else add_stats(scaled(self._stats, 1.0 - step), own)
+        self._stats = own if self._stats is None else join(scaled(self._stats, 1.0 - step), own)
         return scaled(self._stats, self.weight)
 
 
