@@ -140,11 +140,7 @@ def _(lesson):
 
 @app.cell(hide_code=True)
 def _(chosen, here, lesson):
-    _downloads = (
-        [page.csv(lambda: lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps")]
-        if lesson.run is not None
-        else []
-    )
+    _downloads = [page.csv(*table) for table in classroom.downloads(lesson)] if lesson.run is not None else []
     page.for_the_teacher(
         here,
         classroom.PRESETS,

@@ -284,7 +284,7 @@ def _(views):
 def _(causes, lesson, live, reveal):
     if lesson.fit is not None:
         _labels = classroom.labels() if reveal.value else None
-        causes.update(prototypes(lesson.trace, labels=_labels, width="container", height=280))
+        causes.update(prototypes(lesson.trace, labels=_labels, width="container", height=250))
         live["stairs"].update(charts.staircase(lesson.trace, width="container", height=250))
     return
 

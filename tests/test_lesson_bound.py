@@ -22,6 +22,7 @@ from emcore.classroom.bound import (
     PRESETS,
     BoundSettings,
     bound_lesson,
+    downloads,
     exercises,
     reveal,
     row_name,
@@ -167,7 +168,7 @@ def test_rows_by_name():
     assert len(row_names(COINS)) == 6
     assert row_number(ALL_ROWS, COINS) == -1
     assert row_number(row_names(COINS)[2], COINS) == 1
-    assert row_names(COINS)[2] == "row 1: 9 heads of 10"
+    assert row_names(COINS)[2] == "row 1: 9 heads"
     assert row_name(1, COINS) == row_names(COINS)[2]
     assert row_name(-1, COINS) == row_name(4, LINKAGE) == ALL_ROWS
     same = bound_lesson(BoundSettings(row=3, amount=0.5)).trace[0].kl
@@ -254,3 +255,11 @@ def test_a_slice_per_half_step_is_asked_for():
     lesson = bound_lesson(BoundSettings())
     with pytest.raises(ValueError, match="16 half-steps, but 3 slices"):
         bound_curve(lesson.trace, lesson.slices[:3])
+
+
+@pytest.mark.parametrize(("example", "name", "first"), [(LINKAGE, "linkage", "125"), (COINS, "coin_tosses", "5")])
+def test_a_teacher_takes_home_the_run_and_its_data(example, name, first):
+    lesson = bound_lesson(BoundSettings(example))
+    tables = {file: make().splitlines() for make, file, _ in downloads(lesson)}
+    assert len(tables["half_steps.csv"]) == 1 + len(lesson.trace)
+    assert first in tables[f"{name}.csv"][1].split(",")

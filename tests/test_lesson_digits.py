@@ -292,8 +292,13 @@ def test_charts_stay_small(lesson, agreed):
 
 def test_the_answer_to_the_prediction_has_the_numbers_of_the_run(agreed):
     words = lesson_of.reveal(agreed)
-    assert f"{agreed.accuracy[-1]:.1%}" in words
-    assert f"{agreed.purity[-1]:.1%}" in words
+    assert f"**{agreed.accuracy[-1]:.1%}** of the images" in words
+    assert "the same" in words, "in this run every digit is the commonest of one cause"
+    assert "10 of the ten digits" in words
+    other = lesson_of.agreement(replace(SETTINGS, n_components=20))
+    assert other.purity[-1] > other.accuracy[-1]
+    assert f"right on **{other.purity[-1]:.1%}**" in lesson_of.reveal(other)
+    assert f"In this run {len({c.argmax() for c in other.counts[-1]})} of" in lesson_of.reveal(other)
 
 
 def test_a_teacher_takes_home_the_run_and_the_images():

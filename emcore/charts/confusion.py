@@ -61,7 +61,7 @@ def _cells(n_labels: int) -> list[Json]:
     axis = {"labelAngle": 0, "ticks": False, "domain": False}
     at = {
         "x": {"field": "label", "type": "ordinal", "title": "label", "sort": None, "axis": axis},
-        "y": {"field": "component", "type": "ordinal", "title": "component", "axis": axis},
+        "y": {"field": "component", "type": "ordinal", "title": "component", "axis": axis | {"titlePadding": 12}},
     }
     shade = quantitative("share", scale={"domain": [0, 1], "range": ["white", SKY], "interpolate": "rgb"}, legend=None)
     tips = [as_text("label"), as_text("component"), quantitative("count", "rows")]

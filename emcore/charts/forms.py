@@ -217,7 +217,7 @@ def _mark_layers(at: Json, n: int) -> list[Json]:
 def _names_of_z(at: Json, n: int) -> Json:
     look: Json = {"baseline": "middle", "fontSize": 12, "tooltip": None}
     if n == 1:
-        return layer("text", at | {"text": as_text("value")}, now(), data="ratios", **look, align="left", dx=14)
+        return layer("text", at | {"text": as_text("value")}, now(), data="ratios", **look, dy=-20)  # over the line
     big = {"filter": "datum.q > 0.2"}
     return layer("text", at | {"text": as_text("z")}, now(), big, data="ratios", **look, fontWeight="bold")
 

@@ -1,6 +1,6 @@
 """The lesson on the bound: EM on a small example whose first Q a student may spoil by hand."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import islice
@@ -12,6 +12,7 @@ import numpy as np
 from emcore.classroom import links
 from emcore.classroom.exercises import Exercise, Slip
 from emcore.classroom.small_examples import Example, Ratios, coins_example, linkage_example
+from emcore.datasets import load
 from emcore.landscape import Slice
 from emcore.posteriors import CategoricalPosterior
 from emcore.trace import Trace, half_steps
@@ -193,6 +194,15 @@ def row_name(row: int, example: str) -> str:
 def row_number(name: str, example: str) -> int:
     """The number of a row by its name; -1 for all."""
     return row_names(example).index(name) - 1
+
+
+def downloads(lesson: BoundLesson) -> tuple[tuple[Callable[[], str], str, str], ...]:
+    """What a teacher may take home of a run: CSV to be written, the file's name, and what it is."""
+    name = "coin_tosses" if lesson.settings.example == COINS else "linkage"
+    return (
+        (lambda: lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
+        (lambda: load(name).write_csv(), f"{name}.csv", "data"),
+    )
 
 
 @lru_cache(maxsize=1)

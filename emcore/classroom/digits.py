@@ -135,10 +135,15 @@ def agreement(settings: DigitsSettings) -> Agreement | None:
 
 def reveal(agreed: Agreement) -> str:
     """The answer to the prediction, in the numbers of the run."""
+    owned = len(set(agreed.counts[-1].argmax(axis=1)))
+    accuracy, purity = f"{agreed.accuracy[-1]:.1%}", f"{agreed.purity[-1]:.1%}"
+    same = "which is the same" if accuracy == purity else f"which is right on **{purity}**"
     return (
-        f"In this run, paired one to one, causes and digits agree on **{agreed.accuracy[-1]:.1%}** of the images "
-        f"(framed cells). Named each by its commonest digit, the causes are right on **{agreed.purity[-1]:.1%}**. They "
-        "are styles that repeat, not classes: what a cluster means is decided afterwards, by us (Hennig 2015)."
+        f"In this run {owned} of the ten digits are the commonest of some cause. Paired one to one, causes and digits "
+        f"agree on **{accuracy}** of the images (framed cells); or name each cause by its commonest digit, {same}. "
+        "Causes are styles that repeat, not classes: what a cluster means is decided afterwards, by us (Hennig 2015). "
+        "Nor need the likeliest of several starts tell digits apart best: the likelihood rewards a good description of "
+        "the pixels, and two styles of one digit may be worth more to it than telling 3 from 9."
     )
 
 
@@ -193,9 +198,9 @@ def blot(lesson: Lesson, settings: DigitsSettings) -> float:
 def blot_words(settings: DigitsSettings) -> str:
     """What `blot` is, in words."""
     return (
-        "cost of one blot in the corner, where no image has ink, nats"
+        "what one blot in the corner, where no image has ink, adds to log p, nats"
         if settings.prior
-        else "cost of one blot: log 0 = −∞ in truth, the code stops at probability 1e-12"
+        else "what one blot in the corner adds to log p: log 0 = −∞ in truth; the code stops at 1e-12"
     )
 
 

@@ -109,7 +109,7 @@ def coins_example() -> Example:
     starts at .5. The maximum is at .7968 and .5196.
     """
     heads = load("coin_tosses")["heads"].to_numpy()
-    rows = tuple(f"row {i}: {count} heads of 10" for i, count in enumerate(heads))
+    rows = tuple(f"row {i}: {count} heads" for i, count in enumerate(heads))
     model = Mixture(Binomial(10), 2, fixed_weights=(0.5, 0.5))
     problem = pose(model, heads[:, None])
     return Example(
