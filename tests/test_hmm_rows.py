@@ -59,6 +59,17 @@ def test_products_of_whitened_rows_are_the_familys_own_numbers(shape, lengths, o
         close(u, v, 100 * rtol if name == "scatter" and offset else rtol)
 
 
+def test_features_too_many_to_keep_are_made_on_the_way(monkeypatch):
+    model, data, params = problem("full", LENGTHS["ragged"])
+    kept = model.infer(params, data)
+    stats = model.suff_stats(data, kept[0])
+    monkeypatch.setattr("emcore.models.hmm_rows._STORED", 1e3)
+    again = model.check_sequences(data.x, data.lengths)
+    made = model.infer(params, again)
+    np.testing.assert_array_equal(made[1], kept[1])
+    np.testing.assert_array_equal(model.suff_stats(again, made[0]).family.scatter, stats.family.scatter)
+
+
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
 def test_a_narrow_state_goes_by_the_familys_arithmetic(lengths):
     model, data, params = problem("diag", lengths, width=1e-4)

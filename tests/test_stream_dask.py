@@ -40,8 +40,8 @@ def test_a_frame_on_workers_gives_the_bits_of_one_machine(client, frame):
 
     partitions = dd.from_pandas(frame, npartitions=5)
     blocks = [part.compute() for part in partitions.partitions]
-    there = em.fit_stream(MODEL, partitions, weight="w", client=client, seed=2, tol=1e-6)
-    here = em.fit_stream(MODEL, blocks, weight="w", seed=2, tol=1e-6)
+    there = em.fit_stream(MODEL, partitions, weight="w", client=client, seed=2, tol=1e-3)
+    here = em.fit_stream(MODEL, blocks, weight="w", seed=2, tol=1e-3)
     assert (bits(there.params), there.history, there.status) == (bits(here.params), here.history, em.Status.CONVERGED)
     assert there.n_rows == WEIGHT.sum()
     fit = em.fit(MODEL, X, weight=WEIGHT, restarts=1, seed=2, tol=0, max_iter=there.n_iter)

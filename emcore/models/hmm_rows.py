@@ -15,7 +15,7 @@ from emcore.families.gaussian import GaussianFamily
 from emcore.families.gaussian_stats import GaussianStats
 from emcore.families.missing import has_holes
 from emcore.kernels.frame import Frame
-from emcore.kernels.linear import Made, Stored
+from emcore.kernels.linear import Features, Made, Stored
 from emcore.kernels.quadratic import Form, FullForm
 from emcore.kernels.separable import DiagForm, SphericalForm
 
@@ -26,8 +26,17 @@ _STORED = 16e6  # bytes of features that are worth keeping
 class EmissionRows:
     """Rows without missing cells, in a fixed order, under Gaussian states."""
 
-    def __init__(self, form: Form, features: Stored | Made) -> None:
-        self._form, self._features = form, features
+    def __init__(self, form: Form, y: np.ndarray) -> None:
+        self._form, self._y = form, y
+        small = 8 * form.n_features * y.shape[1] <= _STORED
+        self._stored = Stored(self._made().block(slice(None))) if small else None
+
+    def _made(self) -> Made:
+        return Made(self._y, self._form.n_features, self._form.fill)
+
+    def _features(self) -> Features:
+        """Kept, or made in a room of its own: threads may share the data."""
+        return self._made() if self._stored is None else self._stored
 
     @classmethod
     def of(cls, family: Any, rows: np.ndarray) -> Self | None:
@@ -44,9 +53,7 @@ class EmissionRows:
             return None
         forms: dict[Any, Any] = {Full: FullForm, Diag: DiagForm, Spherical: SphericalForm}
         form: Form = forms[type(family.shape)](family.shape, frame)
-        made = Made(frame.rows(rows), form.n_features, form.fill)
-        small = 8 * form.n_features * len(rows) <= _STORED
-        return cls(form, Stored(made.block(slice(None))) if small else made)
+        return cls(form, frame.rows(rows))
 
     def log_prob(self, params: Any) -> Callable[[slice, np.ndarray], object] | None:
         """A function that writes log p(x_s | z_s = k) of a slice of rows into columns (k, b); None: see `Form`."""
@@ -54,12 +61,13 @@ class EmissionRows:
             found = self._form.natural(np.zeros(len(params.means)), params)
         if found is None or not np.isfinite(found[0]).all():
             return None
-        natural, features = found[0], self._features
+        natural, features = found[0], self._features()
         return lambda rows, columns: np.matmul(natural, features.block(rows), out=columns)
 
     def stats(self, blocks: Iterable[tuple[slice, np.ndarray]]) -> GaussianStats | None:
         """The family's statistics from blocks of rows and their responsibilities (b, k); None: see `Form`."""
-        sums: Any = sum(self._features.block(rows) @ responsibilities for rows, responsibilities in blocks)
+        features = self._features()
+        sums: Any = sum(features.block(rows) @ responsibilities for rows, responsibilities in blocks)
         with np.errstate(all="ignore"):
             found = self._form.stats(sums, 1)
         return None if found is None else found[1]
