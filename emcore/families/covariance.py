@@ -316,4 +316,5 @@ def matrix_widths(covariances: np.ndarray, scale: np.ndarray) -> tuple[np.ndarra
 
 def constant_columns(x: np.ndarray) -> np.ndarray:
     """True (d,) for columns whose seen cells are all equal, beside their size."""
-    return np.nanmax(x, axis=0) - np.nanmin(x, axis=0) <= 1e-13 * np.nanmax(np.abs(x), axis=0)
+    top, bottom = (np.array([extreme.reduce(column) for column in x.T]) for extreme in (np.fmax, np.fmin))
+    return top - bottom <= 1e-13 * np.maximum(np.abs(top), np.abs(bottom))

@@ -41,8 +41,10 @@ from emcore.families.missing import (
     condition,
     has_holes,
 )
-from emcore.numerics import LOG_2PI, emptied
+from emcore.numerics import LOG_2PI, emptied, row_blocks
 from emcore.parameters import Constraint, Positive, PositiveDefinite, Real
+
+_BLOCK_ROWS = 8192
 
 __all__ = ["FraleyRaftery", "Gaussian", "GaussianFamily", "GaussianParams", "GaussianStats", "NormalInverseWishart"]
 
@@ -223,10 +225,15 @@ class GaussianFamily(CompletesCells):
 
 
 def _refuse_collinear(x: np.ndarray) -> None:
-    """ValueError where one column is a linear combination of the others: every full covariance is singular then."""
-    centred = x - x.mean(axis=0)
-    scaled = centred / np.linalg.norm(centred, axis=0)
-    _, values, directions = np.linalg.svd(scaled, full_matrices=False)
+    """ValueError where one column is a linear combination of the others: every full covariance is singular then.
+
+    By the triangle of a QR decomposition that grows block by block: it has the singular values of all rows.
+    """
+    centre = x.mean(axis=0)
+    triangle: Any = np.empty((0, x.shape[1]))
+    for rows in row_blocks(len(x), _BLOCK_ROWS):
+        triangle = np.linalg.qr(np.concatenate([triangle, x[rows] - centre]), mode="r")
+    _, values, directions = np.linalg.svd(triangle / np.linalg.norm(triangle, axis=0), full_matrices=False)
     if len(values) < x.shape[1] or values[-1] < 1e-8 * values[0]:
         raise ValueError(
             f"the columns of x are linearly dependent (column {int(np.argmax(np.abs(directions[-1])))} is a "
