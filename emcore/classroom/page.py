@@ -93,7 +93,7 @@ class Page:
         panel = [
             self.mo.md(f"Start the class from: {starts}"),
             self.mo.md(f"[This link]({links.link(here, restores)}) restores every control as it is now."),
-            self.mo.hstack(downloads, justify="start"),
+            self.mo.hstack(downloads, justify="start", wrap=True),
             self.mo.md(plan),
         ]
         return self.mo.accordion({"For the teacher": self.mo.vstack(panel)})
