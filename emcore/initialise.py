@@ -5,10 +5,12 @@ to the nearest seed, one tenth to all), so that no start has an empty level, a p
 covariance before EM has looked at the data.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+
+from emcore.numerics import row_blocks
 
 METHODS = ("k-means++", "random-rows", "random-responsibilities")
 _SOFT = 0.1
@@ -23,17 +25,28 @@ def starting_responsibilities(
     Vassilvitskii 2007), every row to its nearest seed. "random-rows": the same with k rows drawn evenly.
     "random-responsibilities": a flat Dirichlet draw for every row. ValueError for another name.
     """
+    (whole,) = responsibility_blocks(features, k, method, rng, weight, len(features))
+    return whole[1]
+
+
+def responsibility_blocks(
+    features: np.ndarray, k: int, method: str, rng: np.random.Generator, weight: np.ndarray | None, size: int
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """`starting_responsibilities`, at most `size` rows at a time."""
     if method not in METHODS:
         raise ValueError(
             f"init must be one of {', '.join(map(repr, METHODS))}, a params tuple, labels (n,) or "
             f"responsibilities (n, k); not {method!r}"
         )
     if method == "random-responsibilities":
-        return rng.dirichlet(np.ones(k), size=len(features))
+        for rows in row_blocks(len(features), size):
+            yield rows, rng.dirichlet(np.ones(k), size=len(features[rows]))
+        return
     chances = np.ones(len(features)) if weight is None else weight.astype(float)
     seeds = _spread_seeds(features, k, rng, chances, squared=method == "k-means++")
-    distances = np.stack([((features - features[s]) ** 2).sum(axis=1) for s in seeds], axis=1)
-    return soften(np.argmin(distances, axis=1), k)
+    for rows in row_blocks(len(features), size):
+        distances = np.stack([((features[rows] - features[seed]) ** 2).sum(axis=1) for seed in seeds], axis=1)
+        yield rows, soften(np.argmin(distances, axis=1), k)
 
 
 def _spread_seeds(

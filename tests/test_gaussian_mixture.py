@@ -239,3 +239,16 @@ def test_starts_that_collapse_leave_the_others_alone():
         alone = em.fit(model, x, init=run.start, max_iter=400)
         assert (alone.status == "DEGENERATE") == (run.status == "DEGENERATE")
         assert alone.objective == pytest.approx(run.objective, rel=1e-6)
+
+
+@pytest.mark.parametrize("method", ["k-means++", "random-rows", "random-responsibilities"])
+def test_a_start_is_the_same_in_blocks_of_rows(method, monkeypatch):
+    model = em.Mixture(em.Gaussian("full"), 3)
+    weight = np.arange(272) % 3 + 0.5
+    whole = model.initial_params(FAITHFUL, method, np.random.default_rng(1), weight)
+    (piled,) = model.many_initial_params(FAITHFUL, method, [np.random.default_rng(1)], weight)
+    monkeypatch.setattr("emcore.models.mixture._CELLS", 100)
+    blocked = model.initial_params(FAITHFUL, method, np.random.default_rng(1), weight)
+    for a, b, c in zip(whole, piled, blocked, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+        np.testing.assert_allclose(a, c, rtol=1e-12)

@@ -9,6 +9,7 @@ Reference: Dempster, Laird & Rubin (1977), J. R. Statist. Soc. B 39, section 4.3
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Any, Self
 
 import numpy as np
@@ -25,7 +26,7 @@ from emcore.families.missing import (
     expected_log_prob_of_seen,
     prior_of_cells,
 )
-from emcore.initialise import soften, starting_responsibilities
+from emcore.initialise import responsibility_blocks, soften, starting_responsibilities
 from emcore.kernels.base import Kernel, MixtureStats, pile_up, take_apart
 from emcore.kernels.choice import kernel_for
 from emcore.kernels.chunks import ChunkedKernel, chunk_rows
@@ -41,10 +42,10 @@ from emcore.numerics import (
 )
 from emcore.parameters import Constraint, Fixed, Simplex
 from emcore.posteriors import CategoricalPosterior
-from emcore.trees import joined
+from emcore.trees import add_stats, joined
 
 _EMPTY = 1e-10  # share of the rows under which a component holds nothing
-_CELLS = 2_000_000  # responsibilities of several starts held at a time
+_CELLS = 500_000  # starting responsibilities held at a time
 
 
 @dataclass(frozen=True)
@@ -253,15 +254,22 @@ class Mixture(AbstractDiscreteLatent):
 
     def initial_params(self, x: np.ndarray, method: str, rng: np.random.Generator, weight: Any = None) -> Any:
         """One M-step from responsibilities that a named method seeds (see `initialise`)."""
-        features = self.family.seeding_features(x)
-        responsibilities = starting_responsibilities(features, self.n_components, method, rng, weight)
-        return self.params_from_responsibilities(x, responsibilities, weight)
+        features, k = self.family.seeding_features(x), self.n_components
+        if self._completing(x) is not None:
+            responsibilities = starting_responsibilities(features, k, method, rng, weight)
+            return self.params_from_responsibilities(x, responsibilities, weight)
+        blocks = responsibility_blocks(features, k, method, rng, weight, max(_CELLS // k, 1))
+        parts = (
+            self.suff_stats(x[rows], CategoricalPosterior(some), None if weight is None else weight[rows])
+            for rows, some in blocks
+        )
+        return self.m_step(reduce(add_stats, parts), None)
 
     def many_initial_params(
         self, x: np.ndarray, method: str, rngs: Sequence[np.random.Generator], weight: Any = None
     ) -> list[Any]:
         """`initial_params` for every generator, by one M-step for many."""
-        apart = self.shared_fields or not getattr(self.family, "piles", True)
+        apart = self.shared_fields or not getattr(self.family, "piles", True) or len(x) * self.n_components > _CELLS
         if apart or self._completing(x) is not None:
             return [self.initial_params(x, method, rng, weight) for rng in rngs]
         features, k = self.family.seeding_features(x), self.n_components
