@@ -155,7 +155,7 @@ def _(chosen, here, lesson):
 
 @app.cell(hide_code=True)
 def _():
-    query = mo.query_params()
+    query = page.query()
     linked = links.read(query, classroom.CONTROLS)
     here = links.address(query)
     return here, linked
@@ -241,7 +241,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(views):
-    closer_look = mo.ui.tabs({"Staircase": views[2], "KL on a log scale": views[3]})
+    closer_look = page.tabs({"Staircase": views[2], "KL on a log scale": views[3]})
     return (closer_look,)
 
 
@@ -257,13 +257,14 @@ def _(curve, forms, lesson, ratio):
 
 @app.cell(hide_code=True)
 def _(closer_look, closing, lesson, stairs):
-    # Only the picture of the open tab is drawn.
+    # Only the picture of the open tab is drawn (all in an exported page).
     if lesson.run is not None:
-        match closer_look.value:
-            case "Staircase":
-                stairs.update(charts.staircase(lesson.trace, width="container", height=260))
-            case "KL on a log scale":
-                closing.update(charts.kl_curve(lesson.trace, width="container", height=260))
+        for _tab in page.opened(closer_look):
+            match _tab:
+                case "Staircase":
+                    stairs.update(charts.staircase(lesson.trace, width="container", height=260))
+                case "KL on a log scale":
+                    closing.update(charts.kl_curve(lesson.trace, width="container", height=260))
     return
 
 

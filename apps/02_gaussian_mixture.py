@@ -137,7 +137,7 @@ def _(asked, here, lesson, restores):
 
 @app.cell(hide_code=True)
 def _():
-    query = mo.query_params()
+    query = page.query()
     linked = links.read(query, classroom.CONTROLS)
     here = links.address(query)
     return here, linked
@@ -296,7 +296,7 @@ def _(asked, claims, claims_view, placed):
 
 @app.cell(hide_code=True)
 def _(views):
-    closer_look = mo.ui.tabs(
+    closer_look = page.tabs(
         dict(
             zip(
                 (
@@ -327,21 +327,22 @@ def _(across, claims, ledger, lesson, stairs, up):
 
 @app.cell(hide_code=True)
 def _(across, closer_look, closing, height_map, lesson, loose, paths, shares, up):
-    # Only the picture of the open tab is drawn.
+    # Only the picture of the open tab is drawn (all in an exported page).
     if lesson.fit is not None:
         _trace, _plane = lesson.trace, {"names": (across.value, up.value)}
         _size = {"width": "container", "height": 300}
-        match closer_look.value:
-            case "Which points make the bound loose?":
-                loose.update(charts.gap_rows(_trace, **_size))
-            case "All responsibilities":
-                shares.update(charts.strip(_trace, **_size))
-            case "KL on a log scale":
-                closing.update(charts.kl_curve(_trace, **_size))
-            case "Path of the means":
-                paths.update(charts.parameter_path(_trace, **_plane, **_size))
-            case "Density":
-                height_map.update(charts.density(_trace, **_plane, **_size))
+        for _tab in page.opened(closer_look):
+            match _tab:
+                case "Which points make the bound loose?":
+                    loose.update(charts.gap_rows(_trace, **_size))
+                case "All responsibilities":
+                    shares.update(charts.strip(_trace, **_size))
+                case "KL on a log scale":
+                    closing.update(charts.kl_curve(_trace, **_size))
+                case "Path of the means":
+                    paths.update(charts.parameter_path(_trace, **_plane, **_size))
+                case "Density":
+                    height_map.update(charts.density(_trace, **_plane, **_size))
     return
 
 

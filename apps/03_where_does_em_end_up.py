@@ -20,7 +20,10 @@ with app.setup:
     from emcore.charts.live import LiveChart
     from emcore.classroom import landscape, links, optima, traps
     from emcore.classroom import landscape_class as classroom
+    from emcore.classroom.page import Page
     from emcore.classroom.tables import markdown_table
+
+    page = Page(mo)
 
 
 @app.cell(hide_code=True)
@@ -145,7 +148,7 @@ def _(found, here, link_now, path):
 
 @app.cell(hide_code=True)
 def _():
-    query = mo.query_params()
+    query = page.query()
     linked = links.read(query, classroom.CONTROLS)
     here = {"file": query["file"]} if "file" in query else {}
     return here, linked
@@ -305,7 +308,7 @@ def _():
     optima_chart = LiveChart(height=380)
     optima_view = mo.ui.anywidget(optima_chart)
     escape_chart, spike_chart, swap_chart, annealing_chart = (LiveChart(height=320) for _ in range(4))
-    closer_look = mo.ui.tabs(
+    closer_look = page.tabs(
         {
             "A saddle and a nudge": mo.ui.anywidget(escape_chart),
             "A spike": mo.ui.anywidget(spike_chart),
@@ -381,36 +384,37 @@ def _(found, optima_chart):
 
 @app.cell(hide_code=True)
 def _(annealing_chart, beta, closer_look, escape_chart, galaxy, names, nudge, saddle, sd, spike_chart, swap_chart):
-    # Only the picture of the open tab is drawn.
+    # Only the picture of the open tab is drawn (all in an exported page).
     _size = {"width": "container", "height": 300}
-    match closer_look.value:
-        case "A saddle and a nudge":
-            _runs = [traps.escape(classroom.SADDLES[saddle.value], step) for step in traps.NUDGES]
-            escape_chart.update(curves.escape({r.nudge: r.apart for r in _runs}, nudge.value, traps.APART, **_size))
-            closer_words = traps.escape(classroom.SADDLES[saddle.value], nudge.value).message
-        case "A spike":
-            _pinned = traps.spike(galaxy.value, sd.value)
-            spike_chart.update(
-                curves.spike(
-                    _pinned.sd,
-                    _pinned.log_likelihood,
-                    _pinned.interior,
-                    _pinned.path_sd,
-                    _pinned.path_log_likelihood,
-                    **_size,
+    for _tab in page.opened(closer_look):
+        match _tab:
+            case "A saddle and a nudge":
+                _runs = [traps.escape(classroom.SADDLES[saddle.value], step) for step in traps.NUDGES]
+                escape_chart.update(curves.escape({r.nudge: r.apart for r in _runs}, nudge.value, traps.APART, **_size))
+                closer_words = traps.escape(classroom.SADDLES[saddle.value], nudge.value).message
+            case "A spike":
+                _pinned = traps.spike(galaxy.value, sd.value)
+                spike_chart.update(
+                    curves.spike(
+                        _pinned.sd,
+                        _pinned.log_likelihood,
+                        _pinned.interior,
+                        _pinned.path_sd,
+                        _pinned.path_log_likelihood,
+                        **_size,
+                    )
                 )
-            )
-            closer_words = _pinned.words
-        case "Two names, one fit":
-            _swaps = traps.swaps(names.value)
-            swap_chart.update(
-                curves.between([(swap.title, swap.log_likelihood) for swap in _swaps], _swaps[0].grid, **_size)
-            )
-            closer_words = traps.swaps_in_words(_swaps)
-        case _:
-            _seen = traps.annealed(beta.value)
-            annealing_chart.update(curves.annealing(_seen.plain, _seen.runs, _seen.top, _seen.warm, **_size))
-            closer_words = _seen.message
+                closer_words = _pinned.words
+            case "Two names, one fit":
+                _swaps = traps.swaps(names.value)
+                swap_chart.update(
+                    curves.between([(swap.title, swap.log_likelihood) for swap in _swaps], _swaps[0].grid, **_size)
+                )
+                closer_words = traps.swaps_in_words(_swaps)
+            case _:
+                _seen = traps.annealed(beta.value)
+                annealing_chart.update(curves.annealing(_seen.plain, _seen.runs, _seen.top, _seen.warm, **_size))
+                closer_words = _seen.message
     return (closer_words,)
 
 

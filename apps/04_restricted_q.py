@@ -158,7 +158,7 @@ def _(chosen, here, lesson, rho):
 
 @app.cell(hide_code=True)
 def _():
-    query = mo.query_params()
+    query = page.query()
     linked = links.read(query, classroom.CONTROLS)
     here = links.address(query)
     return here, linked
@@ -265,7 +265,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(views):
-    closer_look = mo.ui.tabs(
+    closer_look = page.tabs(
         dict(
             zip(
                 ("KL's direction", "KL on a log scale", "Which rows make the bound loose?"),
@@ -299,13 +299,14 @@ def _(rho, two_ways):
 
 @app.cell(hide_code=True)
 def _(closer_look, closing, lesson, loose):
-    # Only the picture of the open tab is drawn.
+    # Only the picture of the open tab is drawn (all in an exported page).
     if lesson.run is not None:
-        match closer_look.value:
-            case "KL on a log scale":
-                closing.update(charts.kl_curve(lesson.trace, width="container", height=280))
-            case "Which rows make the bound loose?":
-                loose.update(charts.gap_rows(lesson.trace, width="container", height=300))
+        for _tab in page.opened(closer_look):
+            match _tab:
+                case "KL on a log scale":
+                    closing.update(charts.kl_curve(lesson.trace, width="container", height=280))
+                case "Which rows make the bound loose?":
+                    loose.update(charts.gap_rows(lesson.trace, width="container", height=300))
     return
 
 

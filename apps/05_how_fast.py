@@ -19,7 +19,10 @@ with app.setup:
     from emcore.charts.live import LiveChart
     from emcore.classroom import arrival, links, speed
     from emcore.classroom import speed_class as classroom
+    from emcore.classroom.page import Page
     from emcore.classroom.tables import markdown_table
+
+    page = Page(mo)
 
 
 @app.cell(hide_code=True)
@@ -125,7 +128,7 @@ def _(here, link_now, ran):
 
 @app.cell(hide_code=True)
 def _():
-    query = mo.query_params()
+    query = page.query()
     linked = links.read(query, classroom.CONTROLS)
     here = {"file": query["file"]} if "file" in query else {}
     return here, linked

@@ -166,7 +166,7 @@ def _(answers, found, readings, why):
 @app.cell(hide_code=True)
 def _(found):
     mo.stop(isinstance(found, str))
-    page.folded("The criteria in numbers", lambda: mo.ui.table(classroom.numbers(found), selection=None))
+    page.folded("The criteria in numbers", lambda: page.table(classroom.numbers(found)))
     return
 
 
@@ -184,7 +184,7 @@ def _(found, here, looked_at, restores, rows, settings):
 
 @app.cell(hide_code=True)
 def _():
-    query = mo.query_params()
+    query = page.query()
     linked = links.read(query, classroom.CONTROLS)
     here = links.address(query)
     return here, linked
@@ -260,7 +260,7 @@ def _():
     closer = {name: LiveChart(height=330, link="run") for name in candidate.QUESTIONS}
     closer[candidate.QUESTIONS[0]].quiet = True  # where EM ended, and no steps
     views = [mo.ui.anywidget(chart) for chart in (curves, distances, folds, shapes)]
-    closer_look = mo.ui.tabs({name: mo.ui.anywidget(chart) for name, chart in closer.items()})
+    closer_look = page.tabs({name: mo.ui.anywidget(chart) for name, chart in closer.items()})
     test_view = mo.ui.anywidget(test_chart)
     return closer, closer_look, curves, distances, folds, shapes, test_chart, test_view, views
 
@@ -285,12 +285,12 @@ def _(found, looked_at, rows, settings, shapes):
 
 @app.cell(hide_code=True)
 def _(closer, closer_look, end, looked_at, rows, settings):
-    # Only the picture of the open tab is drawn; all but the first need the run.
-    _open = closer_look.value
-    _steps = end is not None and _open != candidate.QUESTIONS[0]
+    # Only the picture of the open tab is drawn (all in an exported page); all but the first need the run.
+    _open = page.opened(closer_look)
+    _steps = end is not None and _open != (candidate.QUESTIONS[0],)
     run = classroom.run_of(rows, settings, looked_at.value) if _steps else None
-    if end is not None:
-        closer[_open].update(candidate.closer_look(_open, run or end, rows.names, width="container"))
+    for _tab in _open if end is not None else ():
+        closer[_tab].update(candidate.closer_look(_tab, run or end, rows.names, width="container"))
     return (run,)
 
 

@@ -36,3 +36,35 @@ def test_what_is_folded_away_is_not_made():
         raise AssertionError("nobody opened it")
 
     assert "marimo-lazy" in PAGE.folded("Under a title", make).text
+
+
+class Standing:
+    """marimo as it is while a page is exported."""
+
+    ui, accordion, download = mo.ui, staticmethod(mo.accordion), staticmethod(mo.download)
+
+    @staticmethod
+    def app_meta():
+        return type("Meta", (), {"mode": "edit"})
+
+    @staticmethod
+    def cli_args():
+        return type("Args", (), {"to_dict": staticmethod(lambda: {"k": 2, "seed": 7})})
+
+    @staticmethod
+    def query_params():
+        return type("Query", (), {"to_dict": staticmethod(lambda: {"k": "5"})})
+
+
+def test_an_exported_page_holds_what_a_live_one_would_ask_for():
+    page = Page(Standing())
+    assert "marimo-lazy" not in page.folded("Under a title", lambda: mo.md("at once")).text
+    assert "at once" in page.folded("Under a title", lambda: mo.md("at once")).text
+    tabs = page.tabs({"a": mo.md("A"), "b": mo.md("B")})
+    assert page.opened(tabs) == ("b", "a"), "all are drawn, the open one last"
+    assert PAGE.opened(PAGE.tabs({"a": mo.md("A"), "b": mo.md("B")})) == ("a",)
+    assert "data-lazy='false'" in page.csv(lambda: "x,y\n1,2\n", "t.csv", "table").text
+
+
+def test_an_address_goes_before_the_command_line():
+    assert Page(Standing()).query() == {"k": "5", "seed": 7}

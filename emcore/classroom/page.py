@@ -17,6 +17,29 @@ class Page:
 
     mo: Any
 
+    @property
+    def without_python(self) -> bool:
+        """Whether what is made here is to stand alone: nothing can be asked for later, as in an exported page."""
+        return self.mo.app_meta().mode == "edit"  # which marimo's export also says that it is
+
+    def query(self) -> dict[str, Any]:
+        """The settings in the address; where there is none, those after `--` on the command line."""
+        return {**self.mo.cli_args().to_dict(), **self.mo.query_params().to_dict()}
+
+    def tabs(self, views: Mapping[str, Any]) -> Any:
+        """Views under titles, one of them open."""
+        tabs = self.mo.ui.tabs(views)
+        tabs.titles = tuple(views)
+        return tabs
+
+    def opened(self, tabs: Any) -> tuple[str, ...]:
+        """The titles whose views must be drawn, the open one last: only that one, unless the page is to stand alone."""
+        return (
+            (*(title for title in tabs.titles if title != tabs.value), tabs.value)
+            if self.without_python
+            else (tabs.value,)
+        )
+
     def side_by_side(self, *columns: Sequence[Any]) -> Any:
         """Columns of views that fold into one on a phone."""
         cells = ("".join(f"{view}" for view in column) for column in columns)
@@ -43,7 +66,9 @@ class Page:
 
     def folded(self, title: str, make: Callable[[], Any]) -> Any:
         """Something under its title, made when it is opened."""
-        return self.mo.accordion({title: make}, lazy=True)
+        return self.mo.accordion(
+            {title: make()} if self.without_python else {title: make}, lazy=not self.without_python
+        )
 
     def number_fields(self, exercises: Iterable[Exercise]) -> Any:
         """One number field per exercise."""
@@ -72,11 +97,17 @@ class Page:
 
     def every_half_step(self, trace: Any) -> Any:
         """The trace as a table, folded away and made when it is opened."""
-        table = self.mo.ui.table
-        return self.folded("Every half-step in numbers", lambda: table(trace.to_frame(), selection=None, page_size=12))
+        return self.folded("Every half-step in numbers", lambda: self.table(trace.to_frame(), page_size=12))
+
+    def table(self, rows: Any, **options: Any) -> Any:
+        """Rows to look through; all of them at once where the page is to stand alone (turning pages asks Python)."""
+        options = {"pagination": False} if self.without_python else options
+        return self.mo.ui.table(rows, selection=None, **options)
 
     def csv(self, text: str | Callable[[], str], filename: str, label: str) -> Any:
         """A button that downloads a table; one that is still to be written is written when it is asked for."""
+        if self.without_python and not isinstance(text, str):
+            text = text()
         data = text.encode() if isinstance(text, str) else lambda: text().encode()
         return self.mo.download(data, filename, label=f"{label} (CSV)")
 
