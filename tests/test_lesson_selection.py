@@ -175,6 +175,15 @@ def test_a_closer_look_answers_each_question(question):
         assert length == len(run)
 
 
+def test_a_probability_that_underflows_leaves_words():
+    """Six classes for 20 patterns: some p reach the smallest numbers there are, and KL(q ‖ posterior) is ∞ for once."""
+    rows = rows_of(CARCINOMA)
+    run = run_of(rows, SelectionSettings(LATENT, 6), 3)
+    broken = replace(run, halves=(*run.halves[:3], run[3]._replace(kl=np.inf, expected_log_joint=-np.inf)))
+    assert run_numbers(broken)[1] < 1e-8
+    assert "underflows" in candidate.closer_look("Where is it loose?", broken, rows.names).to_dict()["description"]
+
+
 def test_icl_is_there_where_cells_are_missing():
     """Brute force over the two components, the missing cell integrated out of each."""
     rng = np.random.default_rng(5)

@@ -1,6 +1,7 @@
 """One candidate for the number of components: its components, and the run that led to them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 
 import numpy as np
 
@@ -99,6 +100,8 @@ def closer_look(
     """The answer to one of QUESTIONS from a run, at its end. KeyError for another question."""
     if question == QUESTIONS[1] and not hasattr(trace[-1].params, "probs"):
         return components(trace, names, width=width, height=height)
+    if question == QUESTIONS[4] and not all(isfinite(half.kl) for half in trace):
+        return nothing("in one M-step a probability underflows to 0 where q is not 0", width=width, height=height)
     draws: Mapping[str, Callable[..., Picture]] = dict(
         zip(QUESTIONS, (strip, strip, staircase, kl_curve, gap_rows), strict=True)
     )

@@ -43,7 +43,11 @@ def profiles(
         "cells": _cells(values.shape[1], items),
         "heads": _heads(values.shape[1], [words[int(i)] for i in scene.shown]),
     }
-    view = {"width": width, "height": height, "layer": heading(scene, width, y=-52) + _table_layers(len(items), domain)}
+    view = {
+        "width": width,
+        "height": height,
+        "layer": heading(scene, width, y=-68) + _table_layers(len(items), values.shape[1], domain),
+    }
     spec = view | _titled("What each profile likes, in stars")
     spread = float(np.ptp(values[-1], axis=0).mean())
     sentence = (
@@ -65,7 +69,7 @@ def _heads(n_profiles: int, words: Sequence[Sequence[str]]) -> list[Json]:
     ]
 
 
-def _table_layers(n_items: int, domain: tuple[float, float]) -> list[Json]:
+def _table_layers(n_items: int, n_profiles: int, domain: tuple[float, float]) -> list[Json]:
     steps = [
         *look_up("means", "means"),
         calculate(f"datum.means[{n_items} * datum.profile + datum.i]", "mean"),
@@ -78,15 +82,19 @@ def _table_layers(n_items: int, domain: tuple[float, float]) -> list[Json]:
     shade = {"domain": places, "range": ["white", SKY, BLUE], "interpolate": "rgb"}
     fill = quantitative("mean", scale=shade, legend=None)
     tips = [as_text("item"), quantitative("profile", "profile"), quantitative("mean", "mean stars", format=".2f")]
-    pale = {"condition": {"test": f"datum.mean > {domain[0] + 0.75 * (domain[1] - domain[0])}", "value": "white"}}
+    # Black has more contrast on every blue but the darkest.
+    pale = {"condition": {"test": f"datum.mean > {domain[0] + 0.95 * (domain[1] - domain[0])}", "value": "white"}}
     number = {"text": quantitative("mean", format=".1f"), "color": pale | {"value": BLACK}}
-    top: Json = {"x": at["x"], "text": as_text("number"), "color": as_given("colour")}
-    small = {"expr": "clamp(width / 30, 8, 12)"}
+    top: Json = {"x": at["x"], "text": as_text("number")}
+    flag: Json = {"x": at["x"], "color": as_given("colour"), "y": {"value": -6}, "y2": {"value": -1}}
+    size = {"expr": f"clamp(width / {2.6 * n_profiles}, 10, {LABEL_SIZE})"}
+    word: Json = {"fontSize": {"expr": f"clamp(width / {4.6 * n_profiles}, 7, 12)"}, "lineBreak": " "}
     return [
         layer("rect", at | {"fill": fill, "tooltip": tips}, *steps, data="cells", stroke="white"),
         layer("text", at | number, *steps, data="cells", fontSize=12, tooltip=None),
-        layer("text", top, now(), data="heads", y=-23, fontWeight="bold", fontSize=LABEL_SIZE, tooltip=None),
-        layer("text", top | {"text": as_text("word")}, now(), data="heads", y=-8, fontSize=small, tooltip=None),
+        layer("rect", flag, now(), data="heads", tooltip=None),
+        layer("text", top, now(), data="heads", y=-44, fontWeight="bold", fontSize=size, tooltip=None),
+        layer("text", top | {"text": as_text("word")}, now(), data="heads", y=-28, **word, tooltip=None),
     ]
 
 
@@ -163,7 +171,15 @@ def forecasts(
     if best >= 0:
         sentence += f"Most telling of those that can be asked: {titles[best]}, {gains[best]:.3f} nats."
     view = {"width": width, "height": height, "data": {"name": "forecasts"}, "layer": _forecast_layers()}
-    title = _titled("Predicted stars ±1 sd" + ("; purple: how telling, ★ most" if telling else ""))
+    title = _titled("Predicted stars ±1 sd")
+    if telling:
+        below = {
+            "subtitle": "purple: how telling; ★ most",
+            "subtitleFontSize": LABEL_SIZE,
+            "subtitleColor": BLACK,
+            "subtitleFontWeight": "normal",
+        }
+        title = {"title": title["title"] | below}
     return Picture({"description": sentence} | view | title, {"forecasts": table})
 
 

@@ -77,18 +77,20 @@ def seen(liking: float, share: float) -> np.ndarray:
     (Rubin 1976). The same luck decides at every liking, so that little changes when it moves a little.
     """
     _, stars, luck = world()
-    pull = liking * (stars - 3.0)
+    kinds, counts = np.unique(stars, return_counts=True)
+    common = counts / stars.size
     low, high = -30.0, 30.0
     for _ in range(60):  # bisection: the mean rises with b
         middle = (low + high) / 2
-        low, high = (middle, high) if _seen_share(pull, middle).mean() < share else (low, middle)
-    found = luck < _seen_share(pull, low)
+        seen_share = common @ _chance(liking, kinds, middle)
+        low, high = (middle, high) if seen_share < share else (low, middle)
+    found = luck < _chance(liking, kinds, low)[stars.astype(int) - int(kinds[0])]
     found.flags.writeable = False
     return found
 
 
-def _seen_share(pull: np.ndarray, base: float) -> np.ndarray:
-    return 1.0 / (1.0 + np.exp(-base - pull))
+def _chance(liking: float, stars: np.ndarray, base: float) -> np.ndarray:
+    return 1.0 / (1.0 + np.exp(-base - liking * (stars - 3.0)))
 
 
 def levels(liking: float, share: float) -> np.ndarray:

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emcore.classroom import links
-from emcore.classroom.exercises import Exercise, Slip, Verdict
 from emcore.classroom.film_world import FILMS, GENRES, SHOWN, STARS, TITLES, levels, seen, world
 from emcore.classroom.mixture import Lesson
 from emcore.divergence import entropy_rows
@@ -92,7 +91,7 @@ class FilmMeans(NamedTuple):
     overall: tuple[float, float, float]
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=64)
 def films_lesson(settings: FilmSettings) -> Lesson:
     """Profiles fitted to the ratings seen, half-steps recorded; bad settings come back as words."""
     try:
@@ -238,53 +237,6 @@ def still_to_rate(ratings: Sequence[int]) -> list[str]:
     return [title for title, stars in zip(SHOWN_TITLES, ratings, strict=True) if stars == NOT_SEEN]
 
 
-def mark_telling(given: str | None, lesson: Lesson, ratings: Sequence[int]) -> Verdict:
-    """Marks the film said to tell most about the student's taste."""
-    best = most_telling(lesson, ratings)
-    if best is None:
-        return Verdict("neutral", "Nothing is left to ask: clear a rating first.")
-    exercise = Exercise(
-        "",
-        best.title,
-        f"Rating it is expected to take {best.gain:.3f} nats from the entropy of z, more than any other.",
-        "Among the profiles that are still likely, look for the film on which they disagree most, not for the one that "
-        "you would like most. Films already rated have told what they can.",
-    )
-    return exercise.mark(given)
-
-
-E_STEP_EXERCISE = Exercise(
-    "Two profiles are equally common. Five stars for a film have probability 0.6 under the first and 0.2 under the "
-    "second. You give it five stars. What is the responsibility of the first profile for you?",
-    0.75,
-    "½ · 0.6 / (½ · 0.6 + ½ · 0.2) = 0.75: an E-step on one row.",
-    "Multiply weight and probability for each profile, and divide by the sum of both.",
-    0.005,
-    (
-        Slip(0.6, "That is p(5 stars | z); the responsibility is p(z | 5 stars)."),
-        Slip(0.3, "That is the joint, ½ · 0.6: divide it by the sum over both profiles."),
-        Slip(0.25, "That is the second profile's."),
-        Slip(3.0, "Those are the odds, 3 to 1: turn them into a probability."),
-    ),
-)
-BLANK_ANSWERS = (
-    "a factor of 1: it is left out of the product",
-    "a rating of 0 stars",
-    "the film's mean rating, filled in",
-)
-BLANK_EXERCISE = Exercise(
-    "What does a film that you have not rated contribute to p(x | z)?",
-    BLANK_ANSWERS[0],
-    "Summed over all ratings it might have been, p(rating | z) is 1. That is exact as long as whether you rate does "
-    "not depend on what the rating would be (Rubin 1976).",
-    "Marginalise: sum p(rating | z) over the ratings it might have been.",
-    slips=(
-        Slip(BLANK_ANSWERS[1], "Then every film not seen would count as hated."),
-        Slip(BLANK_ANSWERS[2], "That pretends to know what was not said, and pulls all profiles together."),
-    ),
-)
-
-
 def ratings_csv(settings: FilmSettings) -> str:
     """The simulated ratings as EM sees them, in stars, one column a film and nothing where blank."""
     import polars as pl
@@ -292,6 +244,17 @@ def ratings_csv(settings: FilmSettings) -> str:
     stars = levels(settings.liking, settings.share / 100) + 1
     columns = {title: pl.Series(column).fill_nan(None) for title, column in zip(TITLES, stars.T, strict=True)}
     return pl.DataFrame(columns).cast(pl.Int64).write_csv()
+
+
+def numbers(lesson: Lesson) -> tuple[list[tuple[str, str]], float, int]:
+    """What to print of the run: last numbers with labels, the worst |log p(x) - ELBO - KL|, and its length."""
+    last = lesson.trace[-1]
+    shown = [
+        (f"{last.log_likelihood:,.2f}", "log p(x) at the end, nats"),
+        (f"{last.elbo:,.2f}", "ELBO at the end"),
+        (f"{last.kl:.3g}", "KL(Q ‖ posterior) at the end"),
+    ]
+    return shown, lesson.worst_identity_error, len(lesson.trace)
 
 
 def as_link(settings: FilmSettings, ratings: Sequence[int]) -> dict[str, Any]:

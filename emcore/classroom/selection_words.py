@@ -19,7 +19,8 @@ def run_numbers(trace: Trace) -> tuple[list[tuple[str, str]], float, int]:
         (f"{last.elbo:,.4f}", "ELBO at the end"),
         (f"{last.kl:.3g}", "KL(Q ‖ posterior) at the end"),
     ]
-    worst = max(abs(half.log_likelihood - half.elbo - half.kl) for half in trace)
+    finite = (half for half in trace if np.isfinite(half.kl))  # a probability may underflow to 0 where q does not
+    worst = max(abs(half.log_likelihood - half.elbo - half.kl) for half in finite)
     return shown, worst, len(trace)
 
 

@@ -69,6 +69,13 @@ def test_stepping_asks_no_python(student):
     assert not [url for url in sent if "/api/" in url], "stepping asked Python"
 
 
+def test_the_run_is_there_to_look_at(student):
+    for tab, words in (("Staircase", "log-likelihood"), ("KL on a log scale", "KL"), ("Whose rows are loose?", "gap")):
+        student.get_by_role("tab", name=tab).click()
+        shown = student.get_by_role("tabpanel").locator(f".em-live [aria-label*='{words}']").first
+        expect(shown).to_be_attached(timeout=15_000)
+
+
 def test_the_most_telling_film_is_guessed_before_it_is_shown(student):
     expect(student.get_by_role("switch", name=re.compile("what each film"))).to_be_disabled()
     question = student.get_by_label(re.compile("which film should we ask"))
