@@ -26,6 +26,12 @@ with app.setup:
     from emcore.classroom.page import Page
 
     page = Page(mo)
+    LOOKS = {
+        "KL on a log scale": charts.kl_curve,
+        "Which images make the bound loose?": charts.gap_rows,
+        "All responsibilities": charts.strip,
+    }
+    REVEALED = ("Causes against digits", "Twelve starts")
 
 
 @app.cell(hide_code=True)
@@ -68,10 +74,8 @@ def _():
 @app.cell(hide_code=True)
 def _(guess):
     reveal = mo.ui.switch(label="reveal the labels", disabled=guess.value is None)
-    mo.hstack(
-        [reveal, mo.md("Here are the digits that were written." if guess.value else "Say what you expect first.")],
-        justify="start",
-    )
+    _said = "Here are the digits that were written." if guess.value else "Say what you expect first."
+    mo.hstack([reveal, mo.md(_said)], justify="start")
     return (reveal,)
 
 
@@ -130,7 +134,7 @@ def _(compare, components, factor_model, n_factors, views):
             "One cause, or many at once? Loadings instead of prototypes": mo.vstack(
                 [
                     mo.md(factors.WORDS),
-                    mo.hstack([factor_model, n_factors, compare], widths=[1, 1, 1], wrap=True),
+                    page.side_by_side([factor_model], [n_factors], [compare]),
                     views["factors"],
                     mo.md(factors.compared(*_line) if compare.value else ""),
                 ]
@@ -176,7 +180,7 @@ def _(asked, here, lesson):
 
 @app.cell(hide_code=True)
 def _():
-    query = mo.query_params()
+    query = page.query()
     linked = links.read(query, classroom.CONTROLS)
     here = links.address(query)
     return here, linked
@@ -191,12 +195,8 @@ def _(linked):
 
 @app.cell(hide_code=True)
 def _(linked):
-    prior = page.control(
-        classroom.CONTROLS["prior"],
-        linked["prior"],
-        "prior a: pseudo-images with ink, and as many without",
-        debounce=True,
-    )
+    _words = "prior a: pseudo-images with ink, and as many without"
+    prior = page.control(classroom.CONTROLS["prior"], linked["prior"], _words, debounce=True)
     return (prior,)
 
 
@@ -214,27 +214,15 @@ def _(linked):
 
 @app.cell(hide_code=True)
 def _(linked):
-    threshold = page.control(
-        classroom.CONTROLS["threshold"], linked["threshold"], "a pixel is inked from, of 16", debounce=True
-    )
+    _words = "a pixel is inked from, of 16"
+    threshold = page.control(classroom.CONTROLS["threshold"], linked["threshold"], _words, debounce=True)
     return (threshold,)
 
 
 @app.cell(hide_code=True)
 def _(components, init, prior, seed, threshold):
-    mo.sidebar(
-        [
-            mo.md("**The model**"),
-            components,
-            prior,
-            mo.md("**The start**"),
-            init,
-            seed,
-            mo.md("**The data**"),
-            threshold,
-        ],
-        width="20rem",
-    )
+    _model, _start, _data = (mo.md(f"**The {part}**") for part in ("model", "start", "data"))
+    mo.sidebar([_model, components, prior, _start, init, seed, _data, threshold], width="20rem")
     return
 
 
@@ -250,34 +238,22 @@ def _():
     # Made once: later cells change what these charts show, and the pictures on the page stay.
     causes = LiveChart(height=360, link="run")
     causes_view = mo.ui.anywidget(causes)
-    _following = (
-        "stairs",
-        "Causes against digits",
-        "KL on a log scale",
-        "Which images make the bound loose?",
-        "All responsibilities",
-    )
-    live = {name: LiveChart(height=340, link="run", quiet=True) for name in _following}
-    live |= {"Twelve starts": LiveChart(height=340), "factors": LiveChart(height=340, link="factors")}
+    live = {name: LiveChart(height=340, link="run", quiet=True) for name in ("stairs", REVEALED[0], *LOOKS)}
+    live |= {REVEALED[1]: LiveChart(height=340), "factors": LiveChart(height=340, link="factors")}
     views = {name: mo.ui.anywidget(chart) for name, chart in live.items()}
     return causes, causes_view, live, views
 
 
 @app.cell(hide_code=True)
 def _(views):
-    revealed = mo.ui.tabs({name: views[name] for name in ("Causes against digits", "Twelve starts")})
+    revealed = mo.ui.tabs({name: views[name] for name in REVEALED})
     return (revealed,)
 
 
 @app.cell(hide_code=True)
 def _(views):
-    looks = {
-        "KL on a log scale": charts.kl_curve,
-        "Which images make the bound loose?": charts.gap_rows,
-        "All responsibilities": charts.strip,
-    }
-    closer_look = mo.ui.tabs({name: views[name] for name in looks})
-    return closer_look, looks
+    closer_look = page.tabs({name: views[name] for name in LOOKS})
+    return (closer_look,)
 
 
 @app.cell(hide_code=True)
@@ -290,17 +266,18 @@ def _(causes, lesson, live, reveal):
 
 
 @app.cell(hide_code=True)
-def _(closer_look, lesson, live, looks):
-    # Only the picture of the open tab is drawn.
+def _(closer_look, lesson, live):
+    # Only the picture of the open tab is drawn (all in an exported page).
     if lesson.fit is not None:
-        live[closer_look.value].update(looks[closer_look.value](lesson.trace, width="container", height=260))
+        for _tab in page.opened(closer_look):
+            live[_tab].update(LOOKS[_tab](lesson.trace, width="container", height=260))
     return
 
 
 @app.cell(hide_code=True)
 def _(agreed, asked, lesson, live, reveal, revealed):
     if agreed is not None and reveal.value:
-        if revealed.value == "Twelve starts":
+        if revealed.value == REVEALED[1]:
             _ends = classroom.many_starts(asked)
             live[revealed.value].update(starts(*zip(*_ends, strict=True), width="container", height=300))
         else:

@@ -26,6 +26,12 @@ with app.setup:
     from emcore.classroom.page import Page
 
     page = Page(mo)
+    DECODED = "Most probable path or likeliest states?"
+    LOOKS = {
+        "KL on a log scale": charts.kl_curve,
+        "The bound in numbers": charts.gap_bars,
+        "Path of the states' parameters": charts.parameter_path,
+    }
 
 
 @app.cell(hide_code=True)
@@ -127,9 +133,8 @@ def _(lesson):
 
 @app.cell(hide_code=True)
 def _():
-    numbers = mo.ui.array(
-        [mo.ui.number(step=0.000001, label=exercise.question, full_width=True) for exercise in exercises.NUMBERS]
-    )
+    _field = mo.ui.number
+    numbers = mo.ui.array([_field(step=1e-6, label=asked.question, full_width=True) for asked in exercises.NUMBERS])
     return (numbers,)
 
 
@@ -164,7 +169,7 @@ def _(asked, here, lesson):
 
 @app.cell(hide_code=True)
 def _():
-    query = mo.query_params()
+    query = page.query()
     linked = links.read(query, classroom.CONTROLS)
     here = links.address(query)
     return here, linked
@@ -192,9 +197,8 @@ def _(linked):
 
 @app.cell(hide_code=True)
 def _(linked):
-    stationary = page.control(
-        classroom.CONTROLS["stationary"], linked["stationary"], "start in equilibrium (else free)"
-    )
+    _words = "start in equilibrium (else free)"
+    stationary = page.control(classroom.CONTROLS["stationary"], linked["stationary"], _words)
     return (stationary,)
 
 
@@ -218,19 +222,16 @@ def _(linked):
 
 @app.cell(hide_code=True)
 def _(linked):
-    iterations = page.control(
-        classroom.CONTROLS["iterations"], linked["iterations"], "iterations at most", debounce=True
-    )
+    _words = "iterations at most"
+    iterations = page.control(classroom.CONTROLS["iterations"], linked["iterations"], _words, debounce=True)
     return (iterations,)
 
 
 @app.cell(hide_code=True)
 def _(dataset, init, iterations, length, prior, seed, states, stationary):
     _data, _model, _run = (mo.md(f"**The {part}**") for part in ("data", "model", "run"))
-    mo.sidebar(
-        [_data, dataset, length, _model, states, stationary, prior, _run, init, seed, iterations],
-        width="20rem",
-    )
+    _fields = [_data, dataset, length, _model, states, stationary, prior, _run, init, seed, iterations]
+    mo.sidebar(_fields, width="20rem")
     return
 
 
@@ -239,10 +240,8 @@ def _():
     # Made once: later cells change what these charts show, and the picture on the page stays.
     series = LiveChart(height=270, link="run")
     series_view = mo.ui.anywidget(series)
-    live = {
-        name: LiveChart(height=240, link="run", quiet=True)
-        for name in ("lattice", "stairs", "moves", "decoded", "closing", "ledger", "params")
-    }
+    _names = ("lattice", "stairs", "moves", DECODED, *LOOKS)
+    live = {name: LiveChart(height=240, link="run", quiet=True) for name in _names}
     views = {name: mo.ui.anywidget(chart) for name, chart in live.items()}
     return live, series, series_view, views
 
@@ -265,14 +264,7 @@ def _(dataset, init, iterations, length, prior, seed, states, stationary):
 
 @app.cell(hide_code=True)
 def _(views):
-    closer_look = mo.ui.tabs(
-        {
-            "Most probable path or likeliest states?": views["decoded"],
-            "KL on a log scale": views["closing"],
-            "The bound in numbers": views["ledger"],
-            "Path of the states' parameters": views["params"],
-        }
-    )
+    closer_look = page.tabs({name: views[name] for name in (DECODED, *LOOKS)})
     return (closer_look,)
 
 
@@ -282,9 +274,8 @@ def _(lesson, live, series):
         _trace, _times, _names = lesson.trace, lesson.series.times, lesson.series.names
         _wide = {"width": "container"}
         series.update(lattice_charts.series(_trace, _times, names=_names, height=180, **_wide))
-        live["lattice"].update(
-            lattice_charts.lattice(_trace, lesson.filtered, _times, time_title=_names[0], height=135, **_wide)
-        )
+        _filtered = {"time_title": _names[0], "height": 135, **_wide}
+        live["lattice"].update(lattice_charts.lattice(_trace, lesson.filtered, _times, **_filtered))
         live["stairs"].update(charts.staircase(_trace, height=180, **_wide))
         live["moves"].update(chain_charts.transitions(_trace, height=135, **_wide))
     return
@@ -292,21 +283,15 @@ def _(lesson, live, series):
 
 @app.cell(hide_code=True)
 def _(closer_look, lesson, live):
-    # Only the picture of the open tab is drawn.
+    # Only the picture of the open tab is drawn (all in an exported page).
     if lesson.fit is not None:
-        _trace, _wide = lesson.trace, {"width": "container"}
-        match closer_look.value:
-            case "Most probable path or likeliest states?":
-                _drawn = {"truth": lesson.truth, "time_title": lesson.series.names[0]}
-                live["decoded"].update(
-                    chain_charts.decoding(_trace, lesson.paths, lesson.series.times, **_drawn, **_wide)
-                )
-            case "KL on a log scale":
-                live["closing"].update(charts.kl_curve(_trace, height=300, **_wide))
-            case "The bound in numbers":
-                live["ledger"].update(charts.gap_bars(_trace, **_wide))
-            case "Path of the states' parameters":
-                live["params"].update(charts.parameter_path(_trace, height=300, **_wide))
+        _trace, _size = lesson.trace, {"width": "container", "height": 300}
+        for _tab in page.opened(closer_look):
+            if _tab == DECODED:
+                _seen = {"truth": lesson.truth, "time_title": lesson.series.names[0], **_size}
+                live[DECODED].update(chain_charts.decoding(_trace, lesson.paths, lesson.series.times, **_seen))
+            else:
+                live[_tab].update(LOOKS[_tab](_trace, **_size))
     return
 
 

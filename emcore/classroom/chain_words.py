@@ -22,7 +22,7 @@ PLAN = (
     "states differ. References: Rabiner (1989), Proc. IEEE 77, 257–286; Zucchini & MacDonald (2009), Hidden Markov "
     "Models for Time Series."
 )
-_NUMBERS = {"all paths added up": "{:.12g}", "forward and backward": "{:.12g}", "difference": "{:.1e}"}
+_NUMBERS = {"all paths added up": "{:.6g}", "forward and backward": "{:.6g}", "difference": "{:.1e}"}
 _PATHS = {"log p(x, z)": "{:.4f}", "p(z | x)": "{:.6g}"}
 
 

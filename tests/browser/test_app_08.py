@@ -33,7 +33,7 @@ def reveal(page):
     switch = page.get_by_role("switch", name="reveal the labels")
     expect(switch).to_be_enabled(timeout=15_000)
     switch.click()
-    expect(page.get_by_text("Is the likeliest start the best?")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Who claims which label")).to_be_visible(timeout=30_000)
 
 
 def test_every_control_changes_the_prototypes(student):
@@ -69,10 +69,22 @@ def test_the_labels_come_after_the_prediction(student):
     expect(student.get_by_role("switch", name="reveal the labels")).to_be_disabled()
     expect(student.get_by_text("mostly")).to_have_count(0)
     reveal(student)
-    expect(student.get_by_text("Who claims which label")).to_be_visible()
     causes(student).get_by_role("slider", name="half-step").press("End")
     expect(causes(student)).to_contain_text("mostly 0")
-    expect(student.get_by_text("agrees best with the labels")).to_be_visible()
+    student.get_by_role("tab", name="Twelve starts").click()
+    expect(student.get_by_text("agrees best with the labels")).to_be_visible(timeout=30_000)
+
+
+def test_every_tab_draws_its_picture_and_the_table_is_made_when_opened(student):
+    for name, words in (
+        ("Which images", "Which rows make the bound loose?"),
+        ("All responsibilities", "q(z = k) for every row of x"),
+        ("KL on a log scale", "The gap closes"),
+    ):
+        student.get_by_role("tab", name=re.compile(name)).click()
+        expect(student.get_by_text(words).last).to_be_visible(timeout=15_000)
+    student.get_by_role("button", name="Every half-step in numbers").click()
+    expect(student.get_by_text("expected_log_joint").last).to_be_attached(timeout=15_000)
 
 
 def test_exercises_are_marked(student):
@@ -96,7 +108,7 @@ def test_factors_are_drawn_and_compared(student):
     student.get_by_role("slider", name="factors").press("ArrowLeft")
     expect(student.get_by_text("factor 8", exact=True)).to_have_count(0, timeout=15_000)
     student.get_by_role("switch", name=re.compile("compare")).click()
-    expect(student.get_by_text("10 round Gaussian clusters")).to_be_visible(timeout=20_000)
+    expect(student.get_by_text("10 round Gaussian clusters").last).to_be_visible(timeout=20_000)
 
 
 def test_a_crushing_prior_is_a_callout_and_the_app_lives_on(student):
