@@ -18,6 +18,7 @@ with app.setup:
     from emcore import charts
     from emcore.charts.encoders import collapse, gap_in_two, rate_and_distortion
     from emcore.charts.latent import decoder_curve, one_row
+    from emcore.charts.latent_map import latent_map, reconstructions
     from emcore.charts.live import LiveChart
     from emcore.classroom import links
     from emcore.classroom import vae as classroom
@@ -32,8 +33,8 @@ def _():
     mo.md(r"""
     # How does EM become a VAE?
 
-    A decoder turns one hidden number $z$ into $x = f(z) + \text{noise}$. EM's $Q$ is the posterior; a VAE's $Q$ is
-    a Gaussian whose mean and width an **encoder** reads off $x$: an E-step that all rows share.
+    A decoder turns a hidden $z$ into $x = f(z) + \text{noise}$. EM's $Q$ is the posterior; a VAE's $Q$ is a Gaussian
+    whose mean and width an **encoder** reads off $x$: an E-step that all rows share.
     """)
     return
 
@@ -45,9 +46,18 @@ def _(curve_view, views):
 
 
 @app.cell(hide_code=True)
-def _(lesson):
-    mo.callout(lesson.message, kind=lesson.kind)
+def _(dataset, told):
+    mo.stop(classroom.n_latents(dataset.value) != 2)
+    mo.hstack([told])
     return
+
+
+@app.cell(hide_code=True)
+def _(asked):
+    with mo.status.spinner("Fitting: a new setting takes seconds, then it is remembered …", remove_on_exit=True):
+        lesson = classroom.vae_lesson(asked)
+    mo.callout(lesson.message, kind=lesson.kind)
+    return (lesson,)
 
 
 @app.cell(hide_code=True)
@@ -86,8 +96,8 @@ def _(lesson):
 
 
 @app.cell(hide_code=True)
-def _(closer_look, which_row):
-    mo.vstack([closer_look, which_row])
+def _(closer_look, dataset, which_row):
+    mo.vstack([closer_look] if classroom.n_latents(dataset.value) == 2 else [closer_look, which_row])
     return
 
 
@@ -153,14 +163,15 @@ def _(asked, here, lesson):
         _downloads,
         "In twenty-five minutes: presets 1 and 2 end at one number, with no gap; 3 bends the line; 4 keeps Q Gaussian, "
         "and a gap stays; 5 shares one encoder. Predict; then spoil the encoder (width 0, or one step) and see which "
-        "part of the gap grows. Last, raise the noise until Q falls silent.",
+        "part of the gap grows. Raise the noise until Q falls silent. Last, the written digits: what lies near what? "
+        "Only then tell them apart.",
     )
     return
 
 
 @app.cell(hide_code=True)
 def _():
-    query = mo.query_params()
+    query = page.query()
     linked = links.read(query, classroom.CONTROLS)
     here = links.address(query)
     return here, linked
@@ -168,76 +179,17 @@ def _():
 
 @app.cell(hide_code=True)
 def _(linked):
-    decoder = mo.ui.radio(list(classroom.CONTROLS["decoder"].options), value=linked["decoder"], label="decoder f")
-    return (decoder,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    e_step = mo.ui.radio(list(classroom.CONTROLS["e"].options), value=linked["e"], label="E-step")
-    return (e_step,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    encoder_width = mo.ui.slider(
-        steps=list(classroom.CONTROLS["width"].options),
-        value=linked["width"],
-        label="encoder: tanh units",
-        show_value=True,
-        full_width=True,
-    )
-    return (encoder_width,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    encoder_steps = mo.ui.slider(
-        steps=list(classroom.CONTROLS["steps"].options),
-        value=linked["steps"],
-        label="encoder: ascent steps per E-step",
-        show_value=True,
-        full_width=True,
-    )
-    return (encoder_steps,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    beta = mo.ui.slider(
-        steps=list(classroom.CONTROLS["beta"].options),
-        value=linked["beta"],
-        label="β, weight of the rate",
-        show_value=True,
-        full_width=True,
-    )
-    return (beta,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    noise = mo.ui.slider(
-        steps=list(classroom.CONTROLS["noise"].options),
-        value=linked["noise"],
-        label="noise variance, held",
-        show_value=True,
-        full_width=True,
-    )
-    return (noise,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    dataset = mo.ui.dropdown(
-        list(classroom.CONTROLS["data"].options), value=linked["data"], label="data", full_width=True
-    )
-    return (dataset,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    seed = mo.ui.number(0, 9999, value=linked["seed"], label="seed", full_width=True)
-    return (seed,)
+    # Every value of these is a fit of its own: sliders wait for their release.
+    _of = classroom.CONTROLS
+    e_step = mo.ui.radio(list(_of["e"].options), value=linked["e"], label="E-step")
+    decoder = mo.ui.radio(list(_of["decoder"].options), value=linked["decoder"], label="decoder f")
+    encoder_width = page.control(_of["width"], linked["width"], "encoder: tanh units", debounce=True)
+    encoder_steps = page.control(_of["steps"], linked["steps"], "encoder: ascent steps per E-step", debounce=True)
+    beta = page.control(_of["beta"], linked["beta"], "β, weight of the rate", debounce=True)
+    noise = page.control(_of["noise"], linked["noise"], "noise variance, held", debounce=True)
+    dataset = page.control(_of["data"], linked["data"], "data")
+    seed = page.number(_of["seed"], linked["seed"], "seed")
+    return beta, dataset, decoder, e_step, encoder_steps, encoder_width, noise, seed
 
 
 @app.cell(hide_code=True)
@@ -277,12 +229,6 @@ def _(beta, dataset, decoder, e_step, encoder_steps, encoder_width, noise, seed)
 
 
 @app.cell(hide_code=True)
-def _(asked):
-    lesson = classroom.vae_lesson(asked)
-    return (lesson,)
-
-
-@app.cell(hide_code=True)
 def _():
     # Made once: later cells change what these charts show, and the picture on the page stays.
     curve = LiveChart(height=430, link="run")
@@ -302,28 +248,31 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(views):
-    closer_look = mo.ui.tabs(
-        dict(
-            zip(
-                (
-                    "One row: Q beside its posterior",
-                    "Rate and distortion",
-                    "Collapse as noise grows",
-                    "Which rows make the bound loose?",
-                ),
-                views[2:],
-                strict=True,
-            )
-        )
-    )
+def _(dataset, views):
+    closer_look = page.tabs(dict(zip(classroom.tabs(dataset.value), views[2:], strict=True)))
     return (closer_look,)
 
 
 @app.cell(hide_code=True)
-def _(curve, lesson, stairs, two_parts):
+def _():
+    told = mo.ui.switch(label="tell the digits apart: the fit never saw which is which")
+    return (told,)
+
+
+@app.cell(hide_code=True)
+def _(curve, lesson, told):
     if lesson.run is not None:
-        curve.update(decoder_curve(lesson.trace, names=classroom.NAMES, width="container", height=370))
+        _size = {"width": "container", "height": 370}
+        if lesson.two_latents:
+            curve.update(latent_map(lesson.trace, lesson.labels, told=told.value, **_size))
+        else:
+            curve.update(decoder_curve(lesson.trace, names=classroom.NAMES, **_size))
+    return
+
+
+@app.cell(hide_code=True)
+def _(lesson, stairs, two_parts):
+    if lesson.run is not None:
         stairs.update(charts.staircase(lesson.trace, with_prior=False, width="container", height=150))
         two_parts.update(gap_in_two(lesson.trace, **lesson.parts._asdict(), width="container", height=120))
     return
@@ -331,19 +280,22 @@ def _(curve, lesson, stairs, two_parts):
 
 @app.cell(hide_code=True)
 def _(closer_look, densities, lesson, loose, silent, trade, which_row):
-    # Only the picture of the open tab is drawn.
+    # Only the picture of the open tab is drawn (all in an exported page).
     if lesson.run is not None:
         _size = {"width": "container", "height": 280}
-        match closer_look.value:
-            case "One row: Q beside its posterior":
-                _shown = lesson.densities(which_row.value)
-                densities.update(one_row(lesson.trace, **_shown._asdict(), **_size))
-            case "Rate and distortion":
-                trade.update(rate_and_distortion(lesson.trace, lesson.rates, lesson.distortions, **_size))
-            case "Collapse as noise grows":
-                silent.update(collapse(**classroom.collapse_curve(lesson)._asdict(), **_size))
-            case "Which rows make the bound loose?":
-                loose.update(charts.gap_rows(lesson.trace, **_size))
+        for _tab in page.opened(closer_look):
+            match _tab:
+                case classroom.ONE_ROW if not lesson.two_latents:
+                    _shown = lesson.densities(which_row.value)
+                    densities.update(one_row(lesson.trace, **_shown._asdict(), **_size))
+                case classroom.REMADE if lesson.two_latents:
+                    densities.update(reconstructions(lesson.trace, *lesson.remade(), **_size))
+                case classroom.TRADE:
+                    trade.update(rate_and_distortion(lesson.trace, lesson.rates, lesson.distortions, **_size))
+                case classroom.COLLAPSE:
+                    silent.update(collapse(**classroom.collapse_curve(lesson)._asdict(), **_size))
+                case classroom.LOOSE:
+                    loose.update(charts.gap_rows(lesson.trace, **_size))
     return
 
 

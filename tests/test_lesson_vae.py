@@ -186,7 +186,7 @@ def test_the_reveal_and_the_task_speak_in_numbers_of_the_run():
 def test_the_table_of_rows_is_the_run():
     lesson = vae_lesson(FIRST)
     lines = rows_csv(lesson).strip().split("\n")
-    assert lines[0] == "x0,x1,code,sd,gap"
+    assert lines[0] == "x0,x1,code0,sd0,gap"
     table = np.array([[float(cell) for cell in line.split(",")] for line in lines[1:]])
     np.testing.assert_allclose(table[:, :2], rows(BOW))
     assert table[:, 4].sum() == pytest.approx(lesson.trace[-1].kl)

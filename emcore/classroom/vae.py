@@ -1,7 +1,8 @@
 """The lesson from EM to the variational autoencoder: a decoder, and three E-steps that listen to it ever less.
 
-One latent z draws a line or a curve through points in a plane. Because z is one number, log p(x) is an integral that
-is computed; so the gap of an encoder is known, and can be split into what its family costs and what sharing it costs.
+One latent z draws a line or a curve through points in a plane, or two draw a sheet through images of digits. Because z
+is one number or two, log p(x) is an integral that is computed; so the gap of an encoder is known, and can be split into
+what its family costs and what sharing it costs.
 """
 
 from collections.abc import Mapping
@@ -14,23 +15,26 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emcore.classroom import links
-from emcore.classroom.curves import BOW, GEYSER, SPIRAL, collapse_at, line_rate, rows
+from emcore.classroom.curves import BOW, DIGITS, GEYSER, SPIRAL, collapse_at, line_rate, n_latents, rows, written
 from emcore.classroom.exercises import Verdict
 from emcore.esteps import EStep, exact
 from emcore.models.vae import VAE
+from emcore.models.vae_decoder import decode
 from emcore.models.vae_encoder import amortised, gap_split, per_row
 from emcore.models.vae_posteriors import DiagonalGaussian, as_diagonal, density_on
 from emcore.numerics import DegenerateError
 from emcore.tables import kept_halves
 from emcore.trace import Trace, half_steps, pose, start_params
 
-LINE, CURVE = "a line", "a curve: 8 tanh units"
+LINE, CURVE = "a line", "a curve, by tanh units"
 EXACT, OWN, ENCODER = "EM: the posterior itself", "a Gaussian for each row", "VAE: one encoder for all rows"
 ROWS = ("the row with the widest gap", "a row with a typical gap")
 NAMES = ("x₀", "x₁")
+ONE_ROW, REMADE, TRADE = "One row: Q beside its posterior", "Images made from codes", "Rate and distortion"
+COLLAPSE, LOOSE = "Collapse as noise grows", "Which rows make the bound loose?"
 CONTROLS: Mapping[str, links.Control] = MappingProxyType(
     {
-        "data": links.Choice((BOW, SPIRAL, GEYSER)),
+        "data": links.Choice((BOW, SPIRAL, GEYSER, DIGITS)),
         "decoder": links.Choice((CURVE, LINE)),
         "e": links.Choice((ENCODER, OWN, EXACT)),
         "width": links.Choice((0, 2, 4, 8, 16), 4),
@@ -52,12 +56,26 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "β = 8": {"beta": 8},
         "Collapse": {"noise": 1.6},
         "A spiral is hard to encode": {"data": SPIRAL},
+        "Two latents for written digits": {"data": DIGITS},
     }
 )
-_ITERATIONS: Mapping[str, int] = MappingProxyType(
-    {LINE: 200, CURVE: 24}
-)  # a line is cheap, and slow beside little noise
-_HIDDEN, _PRIOR, _SPLITS, _NODES = 8, 0.1, 16, 20_000
+
+
+class _Plan(NamedTuple):
+    """How much work a setting is: two latents cost a hundred times what one costs."""
+
+    hidden: int  # tanh units of the curve
+    prior: float
+    m_steps: int
+    iterations: int
+    splits: int  # E-steps whose gap is split
+    climb: int  # steps of the split's climb
+    own: int  # steps of each row's ascent in an E-step
+    max_nodes: int
+
+
+_ONE, _TWO = _Plan(8, 0.1, 10, 24, 16, 50, 20, 20_000), _Plan(6, 3.0, 8, 6, 8, 12, 6, 200_000)
+_LINE_ITERATIONS = 200  # a line is cheap, and slow beside little noise
 
 
 @dataclass(frozen=True)
@@ -166,6 +184,23 @@ class VaeLesson:
             return Verdict("success", f"Done: {costs} nats.")
         return Verdict("neutral", f"Not yet: {costs} nats. What makes an encoder poor?")
 
+    @property
+    def two_latents(self) -> bool:
+        """Whether the codes make a map, and not a curve."""
+        return n_latents(self.settings.data) == 2
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Which digit each row is: known to the reader of the map, never to the fit."""
+        return written().labels
+
+    def remade(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Ink of the first image of every digit (k, 64), and at every half-step what f makes of their codes (k, 64)."""
+        digits = written()
+        first = np.unique(digits.labels, return_index=True)[1]
+        codes = [as_diagonal(half.q.rows(first)).means for half in self.trace]
+        return digits.images[first], [digits.ink(decode(half.params, z)) for half, z in zip(self.trace, codes)]
+
     def row(self, which: str) -> int:
         """The row with the widest gap at the end, or one with the median gap."""
         order = np.argsort(self.trace[-1].kl_rows, kind="stable")
@@ -182,7 +217,7 @@ class VaeLesson:
         return RowDensities(row, z, np.array(posterior), np.array(q), own)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=64)
 def vae_lesson(settings: VaeSettings) -> VaeLesson:
     """Run the settings' E-step with the decoder's M-step; what cannot run comes back as a sentence in `trouble`."""
     plain = _only_what_matters(settings)
@@ -194,7 +229,7 @@ def vae_lesson(settings: VaeSettings) -> VaeLesson:
         problem = pose(_model(settings), x)
         start = start_params(problem, "random-rows", np.random.default_rng(settings.seed))
         steps = half_steps(problem, start, _e_step(settings))
-        trace = Trace(*problem, tuple(islice(steps, 2 * _ITERATIONS[settings.decoder] + 1)))
+        trace = Trace(*problem, tuple(islice(steps, 2 * _iterations(settings) + 1)))
         return VaeLesson(settings, trace, *_split(settings, trace), *_rate_and_distortion(trace))
     except (DegenerateError, ValueError) as error:
         return VaeLesson(settings, trouble=str(error))
@@ -208,19 +243,28 @@ def _only_what_matters(settings: VaeSettings) -> VaeSettings:
     return settings if settings.e == ENCODER else replace(settings, width=plain.width, steps=plain.steps)
 
 
+def _plan(settings: VaeSettings) -> _Plan:
+    return _TWO if n_latents(settings.data) == 2 else _ONE
+
+
+def _iterations(settings: VaeSettings) -> int:
+    return _LINE_ITERATIONS if settings.decoder == LINE else _plan(settings).iterations
+
+
 def _model(settings: VaeSettings) -> VAE:
-    widths = {LINE: 0, CURVE: _HIDDEN}
-    if settings.decoder not in widths:
-        raise ValueError(f"there is no decoder “{settings.decoder}”: choose “{LINE}” or “{CURVE}”")
-    width = widths[settings.decoder]
-    return VAE(1, width, settings.noise, weight_prior=_PRIOR if width else 0.0, max_nodes=_NODES)
+    plan, latents = _plan(settings), n_latents(settings.data)
+    if settings.decoder == LINE:
+        return VAE(latents, 0, settings.noise)
+    if settings.decoder == CURVE:
+        return VAE(latents, plan.hidden, settings.noise, plan.prior, m_steps=plan.m_steps, max_nodes=plan.max_nodes)
+    raise ValueError(f"there is no decoder “{settings.decoder}”: choose “{LINE}” or “{CURVE}”")
 
 
 def _e_step(settings: VaeSettings) -> EStep:
     if settings.e == ENCODER:
         return amortised(settings.width, settings.steps, settings.beta, seed=settings.seed)
     if settings.e == OWN:
-        return per_row(20, settings.beta)
+        return per_row(_plan(settings).own, settings.beta)
     if settings.e == EXACT:
         return exact
     raise ValueError(f"there is no E-step “{settings.e}”: choose “{EXACT}”, “{OWN}” or “{ENCODER}”")
@@ -228,10 +272,11 @@ def _e_step(settings: VaeSettings) -> EStep:
 
 def _split(settings: VaeSettings, trace: Trace) -> tuple[Parts, DiagonalGaussian | None]:
     """The two parts of the gap after some E-steps, when Q is new. The posterior itself has neither part."""
-    chosen = np.array([i for i in kept_halves(len(trace), _SPLITS) if trace[int(i)].kind == "E"])
+    plan = _plan(settings)
+    chosen = np.array([i for i in kept_halves(len(trace), plan.splits) if trace[int(i)].kind == "E"])
     if settings.e == EXACT:
         return Parts(chosen, np.zeros(len(chosen)), np.zeros(len(chosen))), None
-    splits = [gap_split(trace.model, trace[int(i)].params, trace.x, trace[int(i)].q) for i in chosen]
+    splits = [gap_split(trace.model, trace[int(i)].params, trace.x, trace[int(i)].q, plan.climb) for i in chosen]
     family = np.array([split.family.sum() for split in splits])
     return Parts(chosen, family, np.array([split.amortisation.sum() for split in splits])), splits[-1].best
 
@@ -242,6 +287,11 @@ def _rate_and_distortion(trace: Trace) -> tuple[np.ndarray, np.ndarray]:
     rates = [half.q.kl(prior).sum() / n for half in trace]
     distortions = [-model.expected_log_conditional(half.params, x, half.q).sum() / n for half in trace]
     return np.array(rates), np.array(distortions)
+
+
+def tabs(data: str) -> tuple[str, str, str, str]:
+    """The names of the closer looks at a run on these data."""
+    return REMADE if n_latents(data) == 2 else ONE_ROW, TRADE, COLLAPSE, LOOSE
 
 
 def nats(value: float) -> str:
@@ -255,8 +305,9 @@ def rows_csv(lesson: VaeLesson) -> str:
 
     last, x = lesson.trace[-1], lesson.trace.x
     q = as_diagonal(last.q)
-    columns = {"x0": x[:, 0], "x1": x[:, 1], "code": q.means[:, 0], "sd": q.scales[:, 0], "gap": last.kl_rows}
-    return pl.DataFrame(columns).write_csv()
+    groups = {"x": x, "code": q.means, "sd": q.scales}
+    columns = {f"{name}{j}": column for name, table in groups.items() for j, column in enumerate(table.T)}
+    return pl.DataFrame(columns | {"gap": last.kl_rows}).write_csv()
 
 
 class Collapse(NamedTuple):

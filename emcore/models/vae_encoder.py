@@ -100,7 +100,9 @@ def ascent(
     return Ascent(rows, d_means, d_log_scales)
 
 
-_MOST = (0, 96, 16)  # the largest order of a rule in an encoder's training, by n_factors: every row pays for it
+# The largest order of a rule by n_factors: in an encoder's training, where every row pays for it, in a row's own climb,
+# and in an M-step. What a climb with too few nodes finds is kept only where more nodes say that it is better.
+_TRAINING, _CLIMB, _M_STEP = (0, 96, 16), (0, 6144, 16), (0, 6144, 32)
 _NUDGE = 1e-5  # of m and log s, for differences of gradients
 
 
@@ -155,7 +157,7 @@ class amortised:
 
     def _nodes(self, model: VAE, params: DecoderParams, q: DiagonalGaussian) -> tuple[np.ndarray, np.ndarray]:
         if self.draws is None:
-            return rule(model.n_factors, min(int(np.max(model.orders(params, q))), _MOST[model.n_factors]))
+            return rule(model.n_factors, min(int(np.max(model.orders(params, q))), _TRAINING[model.n_factors]))
         drawn = np.random.default_rng(self.seed).standard_normal((self.draws, model.n_factors))
         return drawn, np.full(self.draws, 1.0 / self.draws)
 
@@ -196,7 +198,7 @@ def climb_rows(
 
     Rows do not touch one another, so each has its own Hessian (differences of the gradient), damping and nodes.
     """
-    orders = np.broadcast_to(model.orders(params, start), len(x))
+    orders = np.broadcast_to(np.minimum(model.orders(params, start), _CLIMB[model.n_factors]), len(x))
     means, scales = start.means.copy(), start.scales.copy()
     for order in np.unique(orders):
         rows = orders == order
@@ -258,7 +260,7 @@ def _better(
 
 def _with_orders(model: VAE, params: DecoderParams, q: DiagonalGaussian) -> DiagonalGaussian:
     """q with the nodes that an M-step from these params should take for it."""
-    orders = model.orders(params, q)
+    orders = np.minimum(model.orders(params, q), _M_STEP[model.n_factors])
     return q._replace(orders=np.broadcast_to(orders, len(q.means)))
 
 

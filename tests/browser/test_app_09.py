@@ -29,7 +29,7 @@ def plot(page, index=0):
 
 
 def test_controls_and_scrubber_change_the_pictures(student):
-    expect(plot(student, 2)).to_contain_text("sharing (light) 3.2")
+    expect(plot(student, 2)).to_contain_text("sharing (light) 2.99")
     sent = []
     student.on("request", lambda request: sent.append(request.url))
     before = [plot(student, index).locator("svg.marks").inner_html() for index in range(3)]
@@ -40,7 +40,7 @@ def test_controls_and_scrubber_change_the_pictures(student):
     assert not [url for url in sent if "/api/" in url], "stepping asked Python"
     plot(student).locator("svg.marks").evaluate("svg => { svg.mine = true; }")
     student.get_by_role("slider", name="encoder: tanh units").press("Home")
-    expect(plot(student, 2)).not_to_contain_text("sharing (light) 3.2", timeout=20_000)
+    expect(plot(student, 2)).not_to_contain_text("sharing (light) 2.99", timeout=20_000)
     expect(student.get_by_text(re.compile(r"for the family and 11\d for sharing one encoder"))).to_be_visible()
     assert plot(student).locator("svg.marks").evaluate("svg => svg.mine === true"), "the picture was drawn anew"
     student.get_by_role("radio", name="EM: the posterior itself").click()
@@ -63,6 +63,19 @@ def test_every_tab_draws_and_the_row_can_be_chosen(student):
     ):
         student.get_by_role("tab", name=name).click()
         expect(panel).to_contain_text(words, timeout=15_000)
+
+
+def test_written_digits_have_a_map_and_their_names_come_last(student):
+    student.get_by_role("combobox").first.select_option("Written digits, two latents")
+    expect(plot(student)).to_contain_text("Where Q puts each image", timeout=40_000)
+    expect(student.get_by_text("over 13 half-steps")).to_be_visible(timeout=20_000)
+    plot(student).get_by_role("slider", name="half-step").press("End")
+    before = plot(student).locator("svg.marks").inner_html()
+    student.get_by_role("switch", name="tell the digits apart").click()
+    page_map = plot(student).locator("svg.marks")
+    expect(page_map.locator("g.mark-text text", has_text=re.compile(r"^6$")).first).to_be_visible(timeout=10_000)
+    assert page_map.inner_html() != before
+    expect(student.get_by_role("tabpanel")).to_contain_text("decoded", timeout=10_000)
 
 
 def test_answers_and_the_task_are_marked(student):
