@@ -95,7 +95,7 @@ def _(closer_look):
 
 @app.cell(hide_code=True)
 def _():
-    answers = page.number_fields(classroom.EXERCISES)
+    answers = page.answer_fields(classroom.EXERCISES)
     return (answers,)
 
 

@@ -39,7 +39,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(map_view, optima_view):
-    mo.Html(f"<div class='em-grid'><div>{map_view}</div><div>{optima_view}</div></div>")
+    page.side_by_side([map_view], [optima_view])
     return
 
 
@@ -80,15 +80,8 @@ def _(closer_look, closer_words):
 
 @app.cell(hide_code=True)
 def _():
-    # The second exercise is a choice among fits; the last is marked by running what is asked.
-    answers = mo.ui.array(
-        [
-            mo.ui.dropdown(classroom.publishable(), label=exercise.question, full_width=True)
-            if isinstance(exercise.answer, str)
-            else mo.ui.number(step=0.001, label=exercise.question, full_width=True)
-            for exercise in classroom.exercises()
-        ]
-    )
+    # The last exercise is marked by running what is asked.
+    answers = page.answer_fields(classroom.exercises())
     beta_answer = mo.ui.dropdown(
         {f"{beta:g}": beta for beta in classroom.CONTROLS["beta"].options},
         label=classroom.BETA_QUESTION,
@@ -99,49 +92,32 @@ def _():
 
 @app.cell(hide_code=True)
 def _(answers, beta_answer):
-    _marked = [
-        (field, exercise.mark(given))
-        for exercise, field, given in zip(classroom.exercises(), answers, answers.value, strict=True)
-    ]
-    _marked.append((beta_answer, classroom.mark_beta(beta_answer.value)))
-    _parts = [
-        mo.vstack([field, mo.callout(verdict.words, kind=verdict.kind)] if verdict.words else [field])
-        for field, verdict in _marked
-    ]
-    mo.accordion({"Exercises": mo.vstack(_parts, gap=1)})
+    _verdicts = [asked.mark(given) for asked, given in zip(classroom.exercises(), answers.value, strict=True)]
+    page.exercises(
+        zip([*answers, beta_answer], [*_verdicts, classroom.mark_beta(beta_answer.value)], strict=True),
+    )
     return
 
 
 @app.cell(hide_code=True)
 def _(found):
-    mo.accordion({"All places where the starts ended, in numbers": mo.md(markdown_table(found.rows()))})
+    page.folded("All places where the starts ended, in numbers", lambda: mo.md(markdown_table(found.rows())))
     return
 
 
 @app.cell(hide_code=True)
-def _(found, here, link_now, path):
-    _presets = " · ".join(f"[{title}]({links.link(here, preset)})" for title, preset in classroom.PRESETS.items())
-    mo.accordion(
-        {
-            "For the teacher": mo.vstack(
-                [
-                    mo.md(f"Start the class from: {_presets}"),
-                    mo.md(f"[This link]({link_now}) restores every control as it is now, the moved start included."),
-                    mo.hstack(
-                        [
-                            mo.download(path.csv().encode(), "path.csv", label="path on the map (CSV)"),
-                            mo.download(found.csv().encode(), "optima.csv", label="where the starts ended (CSV)"),
-                        ],
-                        justify="start",
-                    ),
-                    mo.md(
-                        "In fifty minutes: predict the equal coins, then set the start to “equal”; show where every "
-                        "start ends; nudge off the saddle; vote on which iris fit to publish, then look at how each "
-                        "ended; set the prior to 0.001 and ask again; shrink a component onto a galaxy; find a β."
-                    ),
-                ]
-            )
-        }
+def _(found, here, path, restores):
+    page.for_the_teacher(
+        here,
+        classroom.PRESETS,
+        restores,
+        [
+            page.csv(path.csv, "path.csv", "path on the map"),
+            page.csv(found.csv, "optima.csv", "where the starts ended"),
+        ],
+        "In fifty minutes: predict the equal coins, then set the start to “equal”; show where every start ends; nudge "
+        "off the saddle; vote on which iris fit to publish, then look at how each ended; set the prior to 0.001 and "
+        "ask again; shrink a component onto a galaxy; find a β.",
     )
     return
 
@@ -150,31 +126,25 @@ def _(found, here, link_now, path):
 def _():
     query = page.query()
     linked = links.read(query, classroom.CONTROLS)
-    here = {"file": query["file"]} if "file" in query else {}
+    here = links.address(query)
     return here, linked
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    which = mo.ui.dropdown(list(landscape.MAPS), value=linked["map"], label="map", full_width=True)
+    which = page.control(classroom.CONTROLS["map"], linked["map"], "map")
     return (which,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    share = mo.ui.slider(
-        steps=sorted(classroom.CONTROLS["share"].options),
-        value=linked["share"],
-        label="share of component 0",
-        show_value=True,
-        full_width=True,
-    )
+    share = page.control(classroom.CONTROLS["share"], linked["share"], "share of component 0")
     return (share,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    start = mo.ui.dropdown(list(landscape.STARTS), value=linked["start"], label="start", full_width=True)
+    start = page.control(classroom.CONTROLS["start"], linked["start"], "start")
     return (start,)
 
 
@@ -186,7 +156,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(linked):
-    basins = mo.ui.switch(value=linked["basins"], label="show where every start ends")
+    basins = page.control(classroom.CONTROLS["basins"], linked["basins"], "show where every start ends")
     return (basins,)
 
 
@@ -215,19 +185,13 @@ def _(linked):
 
 @app.cell(hide_code=True)
 def _(linked):
-    saddle = mo.ui.dropdown(list(classroom.SADDLES), value=linked["saddle"], label="saddle of", full_width=True)
+    saddle = page.control(classroom.CONTROLS["saddle"], linked["saddle"], "saddle of")
     return (saddle,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    nudge = mo.ui.slider(
-        steps=list(classroom.CONTROLS["nudge"].options),
-        value=linked["nudge"],
-        label="nudge",
-        show_value=True,
-        full_width=True,
-    )
+    nudge = page.control(classroom.CONTROLS["nudge"], linked["nudge"], "nudge")
     return (nudge,)
 
 
@@ -244,13 +208,7 @@ def _(linked):
 
 @app.cell(hide_code=True)
 def _(linked):
-    sd = mo.ui.slider(
-        steps=sorted(classroom.CONTROLS["width"].options),
-        value=linked["width"],
-        label="sd at the start",
-        show_value=True,
-        full_width=True,
-    )
+    sd = page.control(classroom.CONTROLS["width"], linked["width"], "sd at the start")
     return (sd,)
 
 
@@ -262,14 +220,7 @@ def _(linked):
 
 @app.cell(hide_code=True)
 def _(linked):
-    beta = mo.ui.slider(
-        steps=list(classroom.CONTROLS["beta"].options),
-        value=linked["beta"],
-        label="first β",
-        show_value=True,
-        full_width=True,
-        debounce=True,
-    )
+    beta = page.control(classroom.CONTROLS["beta"], linked["beta"], "first β", debounce=True)
     return (beta,)
 
 
@@ -419,25 +370,21 @@ def _(annealing_chart, beta, closer_look, escape_chart, galaxy, names, nudge, sa
 
 
 @app.cell(hide_code=True)
-def _(basins, beta, galaxy, here, many_asked, names, nudge, place, saddle, sd, share, start, which):
-    link_now = links.link(
-        here,
-        classroom.many_as_link(many_asked)
-        | {
-            "map": which.value,
-            "share": share.value,
-            "start": start.value,
-            "basins": int(basins.value),
-            "place": links.Points.write([place]),
-            "saddle": saddle.value,
-            "nudge": nudge.value,
-            "galaxy": galaxy.value,
-            "width": sd.value,
-            "names": names.value,
-            "beta": beta.value,
-        },
-    )
-    return (link_now,)
+def _(basins, beta, galaxy, many_asked, names, nudge, place, saddle, sd, share, start, which):
+    restores = classroom.many_as_link(many_asked) | {
+        "map": which.value,
+        "share": share.value,
+        "start": start.value,
+        "basins": int(basins.value),
+        "place": links.Points.write([place]),
+        "saddle": saddle.value,
+        "nudge": nudge.value,
+        "galaxy": galaxy.value,
+        "width": sd.value,
+        "names": names.value,
+        "beta": beta.value,
+    }
+    return (restores,)
 
 
 if __name__ == "__main__":

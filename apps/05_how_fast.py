@@ -38,7 +38,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(error_view, information_view, left_view):
-    mo.Html(f"<div class='em-grid'><div>{error_view}</div><div>{left_view}{information_view}</div></div>")
+    page.side_by_side([error_view], [left_view, information_view])
     return
 
 
@@ -77,51 +77,28 @@ def _(closer_look):
 
 @app.cell(hide_code=True)
 def _():
-    answers = mo.ui.array(
-        [
-            mo.ui.dropdown(classroom.choices(exercise), label=exercise.question, full_width=True)
-            if isinstance(exercise.answer, str)
-            else mo.ui.number(step=0.0001, label=exercise.question, full_width=True)
-            for exercise in classroom.exercises()
-        ]
-    )
+    answers = page.answer_fields(classroom.exercises())
     return (answers,)
 
 
 @app.cell(hide_code=True)
 def _(answers):
-    _parts = []
-    for _exercise, _field, _given in zip(classroom.exercises(), answers, answers.value, strict=True):
-        _verdict = _exercise.mark(_given)
-        _parts.append(
-            mo.vstack([_field, mo.callout(_verdict.words, kind=_verdict.kind)] if _verdict.words else [_field])
-        )
-    mo.accordion({"Exercises": mo.vstack(_parts, gap=1)})
+    _verdicts = [asked.mark(given) for asked, given in zip(classroom.exercises(), answers.value, strict=True)]
+    page.exercises(zip(answers, _verdicts, strict=True))
     return
 
 
 @app.cell(hide_code=True)
-def _(here, link_now, ran):
-    _presets = " · ".join(f"[{title}]({links.link(here, preset)})" for title, preset in classroom.PRESETS.items())
-    mo.accordion(
-        {
-            "For the teacher": mo.vstack(
-                [
-                    mo.md(f"Start the class from: {_presets}"),
-                    mo.md(f"[This link]({link_now}) restores every control as it is now."),
-                    mo.hstack(
-                        [mo.download(classroom.path_csv(ran).encode(), "em_run.csv", label="EM's run (CSV)")],
-                        justify="start",
-                    ),
-                    mo.md(
-                        "In fifty minutes: linkage first, and the rate from three iterates; censor more and more "
-                        "waiting times and watch slope and bar together; the death notices: predict, read the table "
-                        "of stopping rules at ε = 0.0001, and compare the standard errors with those had z been seen; "
-                        "end with the leaps of SQUAREM and why they need a guard."
-                    ),
-                ]
-            )
-        }
+def _(here, ran, restores):
+    page.for_the_teacher(
+        here,
+        classroom.PRESETS,
+        restores,
+        [page.csv(lambda: classroom.path_csv(ran), "em_run.csv", "EM's run")],
+        "In fifty minutes: linkage first, and the rate from three iterates; censor more and more waiting times and "
+        "watch slope and bar together; the death notices: predict, read the table of stopping rules at ε = 0.0001, and "
+        "compare the standard errors with those had z been seen; end with the leaps of SQUAREM and why they need a "
+        "guard.",
     )
     return
 
@@ -130,40 +107,32 @@ def _(here, link_now, ran):
 def _():
     query = page.query()
     linked = links.read(query, classroom.CONTROLS)
-    here = {"file": query["file"]} if "file" in query else {}
+    here = links.address(query)
     return here, linked
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    example = mo.ui.dropdown(list(speed.EXAMPLES), value=linked["example"], label="example", full_width=True)
+    example = page.control(classroom.CONTROLS["example"], linked["example"], "example")
     return (example,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    share = mo.ui.slider(
-        steps=list(speed.SHARES), value=linked["share"], label="share censored", show_value=True, full_width=True
-    )
+    share = page.control(classroom.CONTROLS["share"], linked["share"], "share censored")
     return (share,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    separation = mo.ui.slider(
-        steps=list(speed.SEPARATIONS),
-        value=linked["separation"],
-        label="separation, in standard deviations",
-        show_value=True,
-        full_width=True,
-        debounce=True,
-    )
+    _label = "separation, in standard deviations"
+    separation = page.control(classroom.CONTROLS["separation"], linked["separation"], _label, debounce=True)
     return (separation,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    digits = mo.ui.slider(1, 9, value=linked["digits"], label="ε = 10⁻ᵈ, digits d", show_value=True, full_width=True)
+    digits = page.control(classroom.CONTROLS["digits"], linked["digits"], "ε = 10⁻ᵈ, digits d")
     return (digits,)
 
 
@@ -272,17 +241,14 @@ def _(estimated, guarded, level, name, ran):
 
 
 @app.cell(hide_code=True)
-def _(digits, example, here, separation, share):
-    link_now = links.link(
-        here,
-        {
-            "example": example.value,
-            "share": share.value,
-            "separation": separation.value,
-            "digits": digits.value,
-        },
-    )
-    return (link_now,)
+def _(digits, example, separation, share):
+    restores = {
+        "example": example.value,
+        "share": share.value,
+        "separation": separation.value,
+        "digits": digits.value,
+    }
+    return (restores,)
 
 
 if __name__ == "__main__":

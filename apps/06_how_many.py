@@ -94,6 +94,25 @@ def _(views):
 
 
 @app.cell(hide_code=True)
+def _(found, looked_at, rows, settings, shapes):
+    # Before the rows are held out below, which takes longer.
+    end = None if isinstance(found, str) else classroom.arrived(rows, settings, looked_at.value)
+    names = () if end is None else rows.names
+    _ = shapes.update(candidate.components(end, names, width="container", height=270))
+    return end, names
+
+
+@app.cell(hide_code=True)
+def _(closer, closer_look, end, looked_at, names, rows, settings):
+    # Only the picture of the open tab is drawn; all but the first need the run.
+    _open = closer_look.value
+    _steps = end is not None and _open != candidate.QUESTIONS[0]
+    run = classroom.run_of(rows, settings, looked_at.value) if _steps else None
+    _ = closer[_open].update(candidate.closer_look(_open, run or end, names, width="container"))
+    return (run,)
+
+
+@app.cell(hide_code=True)
 def _(copies, dealt, folds, found, rows, settings, split):
     _scores, _words, _size = None, "", {"width": "container", "height": 270}
     if dealt.value and not isinstance(found, str):
@@ -150,7 +169,7 @@ def _():
     readings = mo.ui.dictionary(
         {name: mo.ui.number(step=1, label=f"Which k does {name} choose now?") for name in exercises.READ}
     )
-    answers = page.number_fields(exercises.fixed())
+    answers = page.answer_fields(exercises.fixed())
     why = mo.ui.radio(list(exercises.WHY_ICL), label=exercises.ICL_EXERCISE.question)
     return answers, readings, why
 
@@ -273,25 +292,6 @@ def _(copies, curves, distances, rows, settings):
     curves.update(charts.criteria(_candidates, width="container", height=270))
     _ = distances.update(charts.behind(_candidates, width="container", height=270))
     return (found,)
-
-
-@app.cell(hide_code=True)
-def _(found, looked_at, rows, settings, shapes):
-    end = None if isinstance(found, str) else classroom.arrived(rows, settings, looked_at.value)
-    _names = () if end is None else rows.names
-    _ = shapes.update(candidate.components(end, _names, width="container", height=270))
-    return (end,)
-
-
-@app.cell(hide_code=True)
-def _(closer, closer_look, end, looked_at, rows, settings):
-    # Only the picture of the open tab is drawn (all in an exported page); all but the first need the run.
-    _open = page.opened(closer_look)
-    _steps = end is not None and _open != (candidate.QUESTIONS[0],)
-    run = classroom.run_of(rows, settings, looked_at.value) if _steps else None
-    for _tab in _open if end is not None else ():
-        closer[_tab].update(candidate.closer_look(_tab, run or end, rows.names, width="container"))
-    return (run,)
 
 
 if __name__ == "__main__":

@@ -177,7 +177,7 @@ def test_exercises_know_their_answers_and_their_slips():
     assert small.answer == pytest.approx(0.4353, abs=1e-4)
     assert rule.answer == RULES[DISTANCE]
     assert censored.answer == pytest.approx(0.3)
-    assert speed_class.choices(guard) == sorted(speed_class.GUARD_ANSWERS)
+    assert guard.choices == sorted(speed_class.GUARD_ANSWERS)
     assert "99.57" in race(NOTICES).words
 
 

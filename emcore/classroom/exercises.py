@@ -32,6 +32,17 @@ class Exercise:
     tolerance: float = 0.0  # absolute, for numbers
     slips: Sequence[Slip] = ()
 
+    @property
+    def choices(self) -> list[str]:
+        """The right answer and the slips, in an order that gives nothing away; none where the answer is a number."""
+        if not isinstance(self.answer, str):
+            return []
+        texts = [self.answer, *(str(slip.value) for slip in self.slips)]
+        try:
+            return sorted(texts, key=float, reverse=True)
+        except ValueError:
+            return sorted(texts)
+
     def mark(self, given: float | str | None) -> Verdict:
         """Right, wrong with the hint of the slip it looks like, or not yet answered (None)."""
         if given is None or given == "":

@@ -18,7 +18,7 @@ MANY: Mapping[str, tuple[str, int]] = MappingProxyType(
 CONTROLS: Mapping[str, links.Control] = MappingProxyType(
     {
         "map": links.Choice(tuple(MAPS)),
-        "share": links.Choice((0.5, 0.45, 0.4, 0.36, 0.3, 0.2)),
+        "share": links.Choice((0.2, 0.3, 0.36, 0.4, 0.45, 0.5), 0.5),
         "start": links.Choice(STARTS),
         "basins": links.Flag(),
         "place": links.Points(),
@@ -29,7 +29,7 @@ CONTROLS: Mapping[str, links.Control] = MappingProxyType(
         "saddle": links.Choice(tuple(SADDLES)),
         "nudge": links.Choice((0.0, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2), 1e-4),
         "galaxy": links.Choice(PINNED),
-        "width": links.Choice((1.0, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02), 0.3),
+        "width": links.Choice((0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0), 0.3),
         "names": links.Choice((2, 3)),
         "beta": links.Choice((0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0), 0.8),
     }
@@ -114,12 +114,6 @@ def _publish() -> Exercise:
             Slip(f"{found[1].objective:.2f}", "A sound maximum, but a lower one: a higher is reached more often."),
         ),
     )
-
-
-def publishable() -> list[str]:
-    """The choices of that exercise, highest first."""
-    exercise = exercises()[1]
-    return sorted([str(exercise.answer), *(str(slip.value) for slip in exercise.slips)], key=float, reverse=True)
 
 
 def _orders() -> Exercise:

@@ -70,10 +70,17 @@ class Page:
             {title: make()} if self.without_python else {title: make}, lazy=not self.without_python
         )
 
-    def number_fields(self, exercises: Iterable[Exercise]) -> Any:
-        """One number field per exercise."""
-        field = self.mo.ui.number
-        return self.mo.ui.array([field(step=0.001, label=asked.question, full_width=True) for asked in exercises])
+    def answer_fields(self, exercises: Iterable[Exercise]) -> Any:
+        """One field per exercise: a list to choose from where the answer is one of some choices, else a number."""
+        ui = self.mo.ui
+        return ui.array(
+            [
+                ui.dropdown(asked.choices, label=asked.question, full_width=True)
+                if asked.choices
+                else ui.number(step=0.001, label=asked.question, full_width=True)
+                for asked in exercises
+            ]
+        )
 
     def exercises(self, answered: Iterable[tuple[Any, Verdict]], more: Sequence[Any] = ()) -> Any:
         """Fields with what is to be said of their answers, folded away; then anything `more`."""

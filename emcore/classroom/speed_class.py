@@ -69,11 +69,6 @@ def below(ran: Race, bare: Bare) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     }
 
 
-def choices(exercise: Exercise) -> list[str]:
-    """The answers to choose from: the right one and the slips, in an order that gives nothing away."""
-    return sorted([str(exercise.answer), *(str(slip.value) for slip in exercise.slips)])
-
-
 def said_at(ran: Race) -> list[str]:
     """The heading of every iteration of EM."""
     seen, run, number = watch(ran), ran.em, ran.example.number
