@@ -160,7 +160,8 @@ def test_where_a_run_ended_is_one_tight_half_step(iris):
 def test_there_is_no_end_where_nothing_was_fitted():
     two_rows = Rows(np.array([[1.0], [2.0]]), None, ("a",))
     assert arrived(two_rows, FULL, 3) is None
-    assert "no components" in candidate.components(None, ()).to_dict()["description"]
+    for picture in (candidate.components(None, ()), *(candidate.closer_look(q, None, ()) for q in candidate.QUESTIONS)):
+        assert "no components" in picture.to_dict()["description"]
 
 
 @pytest.mark.parametrize("question", candidate.QUESTIONS)

@@ -95,10 +95,10 @@ def _stretched(x: np.ndarray) -> bool:
 
 
 def closer_look(
-    question: str, trace: Trace, names: Sequence[str], *, width: int | str = 480, height: int = 300
+    question: str, trace: Trace | None, names: Sequence[str], *, width: int | str = 480, height: int = 300
 ) -> Picture:
-    """The answer to one of QUESTIONS from a run, at its end. KeyError for another question."""
-    if question == QUESTIONS[1] and not hasattr(trace[-1].params, "probs"):
+    """The answer to one of QUESTIONS from a run, at its end; None where nothing was fitted. KeyError for any other."""
+    if trace is None or (question == QUESTIONS[1] and not hasattr(trace[-1].params, "probs")):
         return components(trace, names, width=width, height=height)
     if question == QUESTIONS[4] and not all(isfinite(half.kl) for half in trace):
         return nothing("in one M-step a probability underflows to 0 where q is not 0", width=width, height=height)
