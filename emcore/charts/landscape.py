@@ -185,7 +185,8 @@ def optima(
     ]
     axis = {"tickMinStep": 1, "format": "d", "tickCount": 6}
     starts = quantitative("starts", "starts that ended there", scale={"domain": [0, 1.18 * most]}, axis=axis)
-    at = {"x": quantitative("objective", "objective reached (nats): higher →", scale={"zero": False, "padding": 40})}
+    roomy = {"scale": {"zero": False, "padding": 40}, "axis": {"tickCount": 5}}
+    at = {"x": quantitative("objective", "objective reached (nats): higher →", **roomy)}
     spec = {"width": width, "height": height, "layer": _optima_layers(at, starts), "description": _ends_in_words(found)}
     title = titled("Ends reached: ● sound ✕ collapsed")
     return Picture(spec | title, {"optima": rows})
