@@ -5,6 +5,11 @@
 # [tool.marimo.opengraph]
 # title = "2 · Who is responsible?"
 # description = "A Gaussian mixture by half-steps: who claims each point, and where is the bound loose?"
+#
+# [tool.emcore.export]
+# k = [2, 3, 4]
+# covariance = ["full", "tied", "spherical"]
+# start = ["random-rows", "k-means++"]
 # ///
 
 import marimo

@@ -1,7 +1,8 @@
 // The widget: its state (see `LiveChart.get_state`) in, the moves of controls and handles out.
 
 function render({ model, el }) {
-  const root = node("div", "em-live"), stage = node("div", "em-stage");
+  const alone = "__MARIMO_STATIC__" in globalThis; // an exported page: nobody answers a handle
+  const root = node("div", alone ? "em-live em-alone" : "em-live"), stage = node("div", "em-stage");
   const layer = node("div", "em-layer"), panel = node("div", "em-controls");
   stage.style.minHeight = `${model.get("height")}px`;
   stage.append(layer);
@@ -47,6 +48,7 @@ function render({ model, el }) {
     pace.answered();
   }
 
+  layer.inert = alone;
   const onHandles = () => {
     if (handles.dragging) return;
     handles.set(model.get("handles"), model.get("handle_label"));
