@@ -57,9 +57,12 @@ def as_text(field: str) -> Json:
     return {"field": field, "type": "nominal"}
 
 
-def titled(text: str) -> Json:
-    """A chart's title."""
-    return {"title": {"text": text, "offset": 12, "fontSize": HEADING_SIZE}}
+def titled(text: str, width: int | str = 0) -> Json:
+    """A chart's title; with width="container" smaller where the plot is narrower than the words."""
+    size: Any = HEADING_SIZE
+    if width == "container":
+        size = {"expr": f"clamp({HEADING_SIZE} * width / {round(0.54 * HEADING_SIZE * len(text))}, 10, {HEADING_SIZE})"}
+    return {"title": {"text": text, "offset": 12, "fontSize": size}}
 
 
 def powers_of_ten(title: str, field: str, **scale: Any) -> Json:

@@ -70,7 +70,7 @@ def staircase_panel(
     view = {"width": width, "height": height, "data": {"name": "halves"}, "layer": layers}
     plain = not (with_prior and scene.has_prior)
     title = "log p(x) solid, ELBO dashed, gap purple" if plain else "log p(x), ELBO dashed: both + log prior"
-    return Panel(view | titled(title), {"halves": scene.table})
+    return Panel(view | titled(title, width), {"halves": scene.table})
 
 
 def zoom_box(zoom: bool) -> Json:
