@@ -26,12 +26,8 @@ with app.setup:
     from emcore.classroom.page import Page
 
     page = Page(mo)
-    DECODED = "Most probable path or likeliest states?"
-    LOOKS = {
-        "KL on a log scale": charts.kl_curve,
-        "The bound in numbers": charts.gap_bars,
-        "Path of the states' parameters": charts.parameter_path,
-    }
+    DECODED, PATH = "Most probable path or likeliest states?", "Path of the states' parameters"
+    LOOKS = {"KL on a log scale": charts.kl_curve, "The bound in numbers": charts.gap_bars}
 
 
 @app.cell(hide_code=True)
@@ -240,7 +236,7 @@ def _():
     # Made once: later cells change what these charts show, and the picture on the page stays.
     series = LiveChart(height=270, link="run")
     series_view = mo.ui.anywidget(series)
-    _names = ("lattice", "stairs", "moves", DECODED, *LOOKS)
+    _names = ("lattice", "stairs", "moves", DECODED, *LOOKS, PATH)
     live = {name: LiveChart(height=240, link="run", quiet=True) for name in _names}
     views = {name: mo.ui.anywidget(chart) for name, chart in live.items()}
     return live, series, series_view, views
@@ -264,7 +260,7 @@ def _(dataset, init, iterations, length, prior, seed, states, stationary):
 
 @app.cell(hide_code=True)
 def _(views):
-    closer_look = page.tabs({name: views[name] for name in (DECODED, *LOOKS)})
+    closer_look = page.tabs({name: views[name] for name in (DECODED, *LOOKS, PATH)})
     return (closer_look,)
 
 
@@ -285,13 +281,14 @@ def _(lesson, live, series):
 def _(closer_look, lesson, live):
     # Only the picture of the open tab is drawn (all in an exported page).
     if lesson.fit is not None:
-        _trace, _size = lesson.trace, {"width": "container", "height": 300}
-        for _tab in page.opened(closer_look):
-            if _tab == DECODED:
-                _seen = {"truth": lesson.truth, "time_title": lesson.series.names[0], **_size}
-                live[DECODED].update(chain_charts.decoding(_trace, lesson.paths, lesson.series.times, **_seen))
-            else:
-                live[_tab].update(LOOKS[_tab](_trace, **_size))
+        _trace, _size, _name = lesson.trace, {"width": "container", "height": 300}, closer_look.value
+        if _name == DECODED:
+            _size |= {"truth": lesson.truth, "time_title": lesson.series.names[0]}
+            live[_name].update(chain_charts.decoding(_trace, lesson.paths, lesson.series.times, **_size))
+        elif _name == PATH:
+            live[_name].update(charts.parameter_path(_trace, field=lesson.emitted, **_size))
+        else:
+            live[_name].update(LOOKS[_name](_trace, **_size))
     return
 
 

@@ -180,6 +180,11 @@ def test_words_and_tables_hold_the_numbers_of_the_run():
     assert tables["states.csv"] == states_csv(lesson)
 
 
+def test_the_path_is_of_what_the_states_emit():
+    emitted = {name: chain_lesson(ChainSettings(name)).emitted for name in DATASETS.values()}
+    assert emitted == {EARTHQUAKES: "rates", LONG: "probs", WAITING: "means", SIMULATED: "rates"}
+
+
 def test_a_link_asks_for_no_more_steps_than_there_are():
     assert lengths("Earthquakes per year").read("300") == 107
     assert lengths("Old Faithful: waiting time").read("1") == BRUTE_STEPS

@@ -92,10 +92,7 @@ def decoding(
         ],
         "states": [{"state": state} for state in range(scene.n_components)],
     }
-    layers = [
-        *heading(scene, width, rows=True),
-        *_decoding_layers(times, time_title, scene.n_components, truth is not None),
-    ]
+    layers = [*heading(scene, width, rows=True), *_decoding_layers(times, time_title, truth is not None)]
     spec = {"width": width, "height": height, "layer": layers}
     title = titled("Path (line), states (points)")
     differ = int((chosen[-1] != likeliest[-1]).sum())
@@ -103,9 +100,9 @@ def decoding(
     return scene.picture(Panel(spec | title, tables), half_step, sentence)
 
 
-def _decoding_layers(times: Sequence[int] | np.ndarray, time_title: str, n_states: int, known: bool) -> list[Json]:
+def _decoding_layers(times: Sequence[int] | np.ndarray, time_title: str, known: bool) -> list[Json]:
     x = time_axis(times, time_title)
-    axis = {"values": list(range(n_states)), "format": "d", "grid": False}
+    axis = {"labelExpr": "datum.value % 1 ? '' : datum.value", "ticks": False, "grid": False}  # states are whole
     y = quantitative("state", "state", scale={"reverse": True, "nice": False, "zero": False, "padding": 22}, axis=axis)
     found = [
         *look_up("decoded", "path", "likeliest"),

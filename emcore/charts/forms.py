@@ -216,14 +216,21 @@ def _mark_layers(at: Json, n: int) -> list[Json]:
 
 def _names_of_z(at: Json, n: int) -> Json:
     look: Json = {"baseline": "middle", "fontSize": 12, "tooltip": None}
-    if n == 1:
-        return layer("text", at | {"text": as_text("value")}, now(), data="ratios", **look, dy=-20)  # over the line
+    if n == 1:  # under the axis, where no mark or line can cross them
+        under = {"x": at["x"], "text": as_text("value")}
+        return layer("text", under, now(), data="ratios", **look, y="height", yOffset=12)
     big = {"filter": "datum.q > 0.2"}
     return layer("text", at | {"text": as_text("z")}, now(), big, data="ratios", **look, fontWeight="bold")
 
 
 def _row_names(at: Json, n: int, width: int | str) -> list[Json]:
     steps = (now(), calculate("split(datum.name, ': ')", "parts"), calculate("peek(datum.parts)", "short"))
-    size = fitting(width, 95 * n) if n > 1 else LABEL_SIZE
-    words: Json = {"y": "height", "yOffset": 14, "baseline": "middle", "align": "center", "tooltip": None}
+    size = fitting(width, 62 * n) if n > 1 else LABEL_SIZE
+    words: Json = {
+        "y": "height",
+        "yOffset": 30 if n == 1 else 14,
+        "baseline": "middle",
+        "align": "center",
+        "tooltip": None,
+    }
     return [layer("text", {"x": at["x"], "text": as_text("short")}, *steps, data="levels", **words, fontSize=size)]

@@ -119,6 +119,11 @@ class ChainLesson:
         return max(abs(half.log_likelihood - half.elbo - half.kl) for half in self.trace)
 
     @property
+    def emitted(self) -> str:
+        """The field of the params that says what the states emit: means, rates or probabilities."""
+        return self.trace.model.family.Params._fields[0]
+
+    @property
     def e_steps(self) -> list[Any]:
         """The params of every iteration's E-step."""
         return [half.params for half in self.trace if half.kind == "E"]

@@ -118,6 +118,7 @@ def test_a_prediction_is_answered_all_paths_are_added_up_and_tabs_draw(student):
     for name in ("KL on a log scale", "The bound in numbers", "Path of the states' parameters"):
         student.get_by_role("tab", name=name).click()
         expect(student.get_by_role("tabpanel").locator("svg.marks")).to_be_visible(timeout=15_000)
+    expect(student.get_by_text("The path of rates")).to_be_visible(timeout=15_000)
 
 
 def test_a_link_restores_and_a_collapse_is_told_in_words_on_a_phone(new_page, address):
