@@ -23,6 +23,7 @@ with app.setup:
     from emcore.classroom import links
     from emcore.classroom import vae as classroom
     from emcore.classroom import vae_exercises as asking
+    from emcore.classroom import vae_tables as tables
     from emcore.classroom.page import Page
 
     page = Page(mo)
@@ -104,7 +105,7 @@ def _(closer_look, dataset, which_row):
 @app.cell(hide_code=True)
 def _():
     exercises = asking.exercises()
-    answers = page.number_fields(exercises)
+    answers = page.answer_fields(exercises)
     return answers, exercises
 
 
@@ -151,7 +152,7 @@ def _(asked, here, lesson):
     _downloads = (
         [
             page.csv(lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
-            page.csv(classroom.rows_csv(lesson), "rows.csv", "rows, codes and gaps"),
+            page.csv(tables.rows_csv(lesson), "rows.csv", "rows, codes and gaps"),
         ]
         if lesson.run is not None
         else []
@@ -244,19 +245,14 @@ def _():
     which_row = mo.ui.radio(
         list(classroom.ROWS), value=classroom.ROWS[0], label="Q beside the posterior of", inline=True
     )
-    return (which_row,)
+    told = mo.ui.switch(label="tell the digits apart: the fit never saw which is which")
+    return told, which_row
 
 
 @app.cell(hide_code=True)
 def _(dataset, views):
     closer_look = page.tabs(dict(zip(classroom.tabs(dataset.value), views[2:], strict=True)))
     return (closer_look,)
-
-
-@app.cell(hide_code=True)
-def _():
-    told = mo.ui.switch(label="tell the digits apart: the fit never saw which is which")
-    return (told,)
 
 
 @app.cell(hide_code=True)
@@ -293,7 +289,7 @@ def _(closer_look, densities, lesson, loose, silent, trade, which_row):
                 case classroom.TRADE:
                     trade.update(rate_and_distortion(lesson.trace, lesson.rates, lesson.distortions, **_size))
                 case classroom.COLLAPSE:
-                    silent.update(collapse(**classroom.collapse_curve(lesson)._asdict(), **_size))
+                    silent.update(collapse(**tables.collapse_curve(lesson)._asdict(), **_size))
                 case classroom.LOOSE:
                     loose.update(charts.gap_rows(lesson.trace, **_size))
     return

@@ -23,12 +23,11 @@ from emcore.classroom.vae import (
     PRESETS,
     ROWS,
     VaeSettings,
-    collapse_curve,
     nats,
-    rows_csv,
     vae_lesson,
 )
 from emcore.classroom.vae_exercises import GUESSES, as_link, exercises, reveal
+from emcore.classroom.vae_tables import collapse_curve, rows_csv
 
 FIRST = VaeSettings()
 SETTINGS = {

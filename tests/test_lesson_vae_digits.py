@@ -10,7 +10,8 @@ import emcore as em
 from emcore.charts.latent_map import latent_map, reconstructions
 from emcore.charts.live import live_spec
 from emcore.classroom.curves import BOW, DIGITS, SHOWN, collapse_at, line_rate, n_latents, rows, written
-from emcore.classroom.vae import ENCODER, EXACT, LINE, OWN, VaeSettings, nats, rows_csv, tabs, vae_lesson
+from emcore.classroom.vae import ENCODER, EXACT, LINE, OWN, VaeSettings, nats, tabs, vae_lesson
+from emcore.classroom.vae_tables import rows_csv
 
 BENT = {e: VaeSettings(data=DIGITS, noise=0.2, e=e) for e in (ENCODER, OWN, EXACT)}
 

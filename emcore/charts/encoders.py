@@ -90,9 +90,13 @@ def rate_and_distortion(
         for frame, i in enumerate(scene.shown)
     ]
     size = {"condition": {"test": "datum.half_step == half_step", "value": 260}, "value": 60}
-    settled = distortions[min(2, len(distortions) - 1) :]  # the first iteration is far away
-    limits = [{"low": float(settled.min()) - 0.3, "high": float(settled.max()) + 0.3}]
-    x = quantitative("rate", "rate KL(Q || prior), nats per row", scale={"domainMin": 0}, axis={"tickCount": 6})
+    settled = slice(min(2, len(rates) - 1), None)  # the first iteration is far away
+    limits, reach = (
+        [{"low": float(part[settled].min()) - 0.3, "high": float(part[settled].max()) + 0.3}]
+        for part in (distortions, rates)
+    )
+    reach[0]["low"] = max(reach[0]["low"], -0.05)
+    x = quantitative("rate", "rate KL(Q || prior), nats per row", scale=scale_of("reach"), axis={"tickCount": 6})
     y = quantitative("distortion", "distortion, nats per row", scale=scale_of("limits"), axis={"tickCount": 6})
     kind = {"color": kind_channel("colour"), "shape": kind_channel("shape")}
     path = {"x": x, "y": y, "order": {"field": "half_step", "type": "quantitative"}}
@@ -101,6 +105,7 @@ def rate_and_distortion(
     line: Json = {"align": "left", "baseline": "middle", "x": 22, "y": -18, "tooltip": None}
     layers = [
         *held_by("limits"),
+        *held_by("reach"),
         layer("line", path, color=GREY, opacity=0.5, clip=True, tooltip=None),
         layer(
             "point", {"x": x, "y": y, "size": size, "tooltip": tips} | kind, so_far(), filled=True, opacity=1, clip=True
@@ -113,7 +118,7 @@ def rate_and_distortion(
         f"Rate against distortion, for {scene.subject()}. At the end Q tells {rates[-1]:.3g} nats of each row, at a "
         f"distortion of {distortions[-1]:.3g}."
     )
-    panel = Panel(spec | titled("What Q tells, and what that buys"), {"trade": rows, "limits": limits})
+    panel = Panel(spec | titled("What Q tells, and what that buys"), {"trade": rows, "limits": limits, "reach": reach})
     return scene.picture(panel, half_step, sentence)
 
 

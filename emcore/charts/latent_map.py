@@ -76,7 +76,7 @@ def _names(codes: np.ndarray, kinds: np.ndarray, kind: np.ndarray) -> list[Json]
     for h, at in enumerate(codes):
         for k, name in enumerate(kinds):
             x0, x1 = np.median(at[kind == k], axis=0).round(3).tolist()
-            table.append({"half_step": h, "x0": x0, "x1": x1, "name": str(name), "colour": colour(k)})
+            table.append({"half_step": h, "x0": x0, "x1": x1, "name": str(name)})
     return table
 
 
@@ -96,7 +96,7 @@ def _layers(at: Json) -> list[Json]:
         layer("line", ring, data="circles", color=GREY, strokeDash=[3, 3], strokeWidth=1, tooltip=None),
         layer("point", at | looks, *code, data="points", filled=True, size=75, opacity=0.85, clip=True),
         layer("text", name, now(), data="names", stroke="white", strokeWidth=5, **big),
-        layer("text", name | {"color": as_given("colour")}, now(), data="names", **big),
+        layer("text", name, now(), data="names", **big),
     ]
 
 
