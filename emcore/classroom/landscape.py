@@ -18,8 +18,10 @@ import numpy as np
 from emcore.datasets import load
 from emcore.esteps import EStep, e_step_at, exact
 from emcore.families.binomial import Binomial
+from emcore.families.missing import condition
 from emcore.families.poisson import Poisson
 from emcore.landscape import StationaryPoint, stationary_point
+from emcore.lockstep import Lockstep
 from emcore.models.missing_normal import MissingNormal
 from emcore.models.mixture import Mixture
 from emcore.numerics import total
@@ -47,6 +49,7 @@ class Terrain:
     domain: tuple[tuple[float, float], tuple[float, float]]
     params: Callable[[float, float], Any]
     place: Callable[[Any], tuple[float, float]]
+    log_likelihoods: Callable[[np.ndarray], np.ndarray]  # of places (m, 2), at once
     starts: tuple[tuple[float, float], ...]  # in the order of STARTS
     basin_starts: int = 13  # in either direction
 
@@ -130,8 +133,8 @@ def _notices(share: float) -> Terrain:
     return Terrain(problem, titles, ((0.25, 4.75),) * 2, *_two_of(problem, "rates", weights), starts)
 
 
-def _two_of(problem: Problem, field: str, weights: tuple[float, ...]) -> tuple[Callable, Callable]:
-    """Params from two numbers of a field, and back."""
+def _two_of(problem: Problem, field: str, weights: tuple[float, ...]) -> tuple[Callable, Callable, Callable]:
+    """Params from two numbers of a field, and back; and log p(x) for many pairs of numbers."""
 
     def params(first: float, second: float) -> Any:
         return problem.model.check_params({"weights": weights, field: [first, second]}, problem.x)
@@ -140,7 +143,11 @@ def _two_of(problem: Problem, field: str, weights: tuple[float, ...]) -> tuple[C
         first, second = np.ravel(getattr(params, field))
         return float(first), float(second)
 
-    return params, place
+    def log_likelihoods(places: np.ndarray) -> np.ndarray:
+        pile = problem.model.make_params(np.tile(weights, len(places)), (places.reshape(-1, 1),))
+        return problem.model.kernel(problem.x, problem.weight).evaluate(pile, len(places))[1]
+
+    return params, place, log_likelihoods
 
 
 def _murray() -> Terrain:
@@ -154,9 +161,18 @@ def _murray() -> Terrain:
         (variance, between), _ = params.covariance
         return float(between / variance), float(variance)
 
+    def log_likelihoods(places: np.ndarray) -> np.ndarray:
+        rho, variance = places.T
+        shapes = np.stack(
+            [np.stack([np.ones_like(rho), rho], axis=1), np.stack([rho, np.ones_like(rho)], axis=1)], axis=1
+        )
+        by_place, _ = condition(np.zeros((len(places), 2)), variance[:, None, None] * shapes, problem.x)
+        return by_place.sum(axis=1)
+
     titles = ("ρ: correlation", "σ²: variance of both columns")
     starts = ((0.8, 1.5), (-0.8, 1.5), (0.0, 1.5))
-    return Terrain(problem, titles, ((-0.95, 0.95), (1.0, 4.5)), params, place, starts, basin_starts=7)
+    domain = ((-0.95, 0.95), (1.0, 4.5))
+    return Terrain(problem, titles, domain, params, place, log_likelihoods, starts, basin_starts=7)
 
 
 def em_path(problem: Problem, start: Any, e_step: EStep = exact) -> Iterator[tuple[Any, float]]:
@@ -175,10 +191,9 @@ def em_path(problem: Problem, start: Any, e_step: EStep = exact) -> Iterator[tup
 def heights(name: str, share: float = 0.5) -> Heights:
     """The map itself."""
     land = terrain(name, share)
-    model, x, weight = land.problem
     across, up = (_middles(limits) for limits in land.domain)
-    rows = [[total(model.log_likelihood(land.params(a, b), x), weight) for a in across] for b in up]
-    return Heights(across, up, np.array(rows))
+    places = np.stack([part.ravel() for part in np.meshgrid(across, up)], axis=1)
+    return Heights(across, up, land.log_likelihoods(places).reshape(CELLS, CELLS))
 
 
 def _middles(limits: tuple[float, float]) -> np.ndarray:
@@ -219,6 +234,18 @@ def _until_settled(land: Terrain, start: Any, small: float = _SETTLED) -> tuple[
     return params, np.array(values), settled
 
 
+def _ends(land: Terrain, starts: np.ndarray) -> list[tuple[Any, float]]:
+    """The params where EM ends from every start, and log p(x) there; from all at once where the model can."""
+    problem = land.problem
+    if hasattr(problem.model, "kernel"):
+        weight = float(len(problem.x) if problem.weight is None else problem.weight.sum())
+        together = Lockstep(problem, _ALMOST**2, _MOST_ITERATIONS, weight)
+        runs = together.runs([land.params(*start) for start in starts])
+        return [(run.params, run.log_likelihood) for run in runs]
+    climbs = (_until_settled(land, start, _ALMOST) for start in starts)
+    return [(params[-1], float(values[-1])) for params, values, _ in climbs]
+
+
 @lru_cache(maxsize=32)
 def basins(name: str, share: float = 0.5) -> Basins:
     """Where EM ends from every start of a grid; starts that share a summit share a number, the highest 0."""
@@ -228,13 +255,12 @@ def basins(name: str, share: float = 0.5) -> Basins:
     size = np.ptp(np.array(land.domain), axis=1)
     summits: list[tuple[np.ndarray, float]] = []
     reached = []
-    for start in starts:
-        params, values, _ = _until_settled(land, start, _ALMOST)
-        place = np.array(land.place(params[-1]))
+    for params, value in _ends(land, starts):
+        place = np.array(land.place(params))
         near = [i for i, (other, _) in enumerate(summits) if (np.abs(place - other) < _SAME_PLACE * size).all()]
         reached.append(near[0] if near else len(summits))
         if not near:
-            summits.append((place, values[-1]))
+            summits.append((place, value))
     order = sorted(range(len(summits)), key=lambda i: -summits[i][1])
     rank = np.argsort(order)
     return Basins(
