@@ -19,7 +19,7 @@ from emcore.classroom.curves import BOW, DIGITS, GEYSER, SPIRAL, n_latents, rows
 from emcore.classroom.exercises import Verdict
 from emcore.esteps import EStep, exact
 from emcore.models.vae import VAE
-from emcore.models.vae_decoder import decode
+from emcore.models.vae_decoder import decode, log_joint_table
 from emcore.models.vae_encoder import amortised, gap_split, per_row
 from emcore.models.vae_posteriors import DiagonalGaussian, as_diagonal, density_on
 from emcore.numerics import DegenerateError
@@ -208,10 +208,12 @@ class VaeLesson:
 
     def densities(self, which: str) -> RowDensities:
         """Posterior and Q over z of one of `ROWS`, at every half-step."""
-        row = self.row(which)
-        z, here = np.linspace(-4.0, 4.0, 121), slice(row, row + 1)
-        model, x = self.trace.model, self.trace.x[here]
-        posterior = [density_on(model.posterior(half.params, x), 0, z[:, None]) for half in self.trace]
+        row, wide = self.row(which), np.linspace(-6.0, 6.0, 1441)
+        shown = slice(240, 1201, 8)  # from -4 to 4
+        z, x = wide[shown], self.trace.x[row : row + 1]
+        logs = [log_joint_table(half.params, x, wide[:, None])[0] for half in self.trace]
+        parts = [np.exp(log - log.max()) for log in logs]
+        posterior = [part[shown] / (part.sum() * (wide[1] - wide[0])) for part in parts]
         q = [density_on(half.q, row, z[:, None]) for half in self.trace]
         own = np.zeros(len(z)) if self.best is None else density_on(self.best, row, z[:, None])
         return RowDensities(row, z, np.array(posterior), np.array(q), own)
