@@ -232,7 +232,7 @@ def _(amount, example, other, row, theta):
 @app.cell(hide_code=True)
 def _():
     # Made once: later cells change what these charts show, and the picture on the page stays.
-    curve = LiveChart(height=430, link="run")
+    curve = LiveChart(height=360, link="run")
     curve_view = mo.ui.anywidget(curve)
     forms, ratio, stairs, closing = (LiveChart(height=280, link="run", quiet=True) for _ in range(4))
     views = [mo.ui.anywidget(chart) for chart in (forms, ratio, stairs, closing)]
@@ -249,7 +249,7 @@ def _(views):
 def _(curve, forms, lesson, ratio):
     if lesson.run is not None:
         _trace = lesson.trace
-        curve.update(bound_curve(_trace, lesson.slices, theta=lesson.theta, width="container", height=360))
+        curve.update(bound_curve(_trace, lesson.slices, theta=lesson.theta, width="container", height=290))
         forms.update(elbo_forms(_trace, width="container", height=200))
         ratio.update(log_ratio(_trace, **lesson.ratios._asdict(), width="container", height=150))
     return
