@@ -143,6 +143,7 @@ def icl(found: Fit) -> float:
     """
     model, x, weight = found.problem
     q = model.posterior(found.params, x)
+    q = getattr(q, "labels", q)  # missing cells may be latent beside z
     if not isinstance(q, CategoricalPosterior):
         return np.nan
     return found.bic() - 2.0 * total(log_or_minus_inf(q.probs.max(axis=1)), weight)

@@ -283,3 +283,15 @@ def test_log_factorials_are_included():
     assert ZTP.log_likelihood(RATE, [[5.0]])[0] == pytest.approx(
         5 * np.log(1.3) - 1.3 - gammaln(6) - np.log(-np.expm1(-1.3)), rel=1e-13
     )
+
+
+def test_a_probability_that_underflows_is_not_yet_zero():
+    """A level held by a vanishing responsibility stays possible: log 0 against a Q above 0 would tear the bound."""
+    x = np.array([[0.0], [1.0]])
+    responsibilities = np.array([[1.0 - 1e-16, 1e-16], [5e-324, 1.0]])
+    family = em.Categorical(2)
+    model = em.Mixture(family, 2).resolve(x)
+    q = em.CategoricalPosterior(responsibilities)
+    params = model.m_step(model.suff_stats(x, q, np.array([100.0, 1.0])), None)
+    assert (params.probs > 0).all()
+    assert np.isfinite(em.elbo(model, params, x, q)).all()

@@ -18,9 +18,8 @@ from emcore.esteps import exact
 from emcore.families.categorical import Categorical
 from emcore.families.gaussian import FraleyRaftery, Gaussian
 from emcore.models.mixture import Mixture
-from emcore.numerics import DegenerateError, total
-from emcore.result import Fit
-from emcore.selection import BootstrapLRT, Candidate, Selection, bootstrap_lrt, select
+from emcore.numerics import DegenerateError
+from emcore.selection import BootstrapLRT, Candidate, Selection, bootstrap_lrt, icl, select
 from emcore.trace import Trace, half_steps
 
 FOLDS = 5
@@ -91,13 +90,7 @@ def _fitted(rows: Rows, settings: SelectionSettings) -> Selection | str:
 def _candidate(rows: Rows, model: Mixture) -> Candidate:
     """One k, so that a larger "k up to" adds one fit to those already made."""
     made = select([model], rows.x, criteria=("aic", "bic"), weight=rows.weight, **_IN_SAMPLE)[0]
-    return replace(made, icl=_icl(made.fit)) if made.sound else made
-
-
-def _icl(found: Fit) -> float:
-    """BIC - 2 Σ_i log max_k p(z = k | x_i), also where cells are missing and they are hidden besides z."""
-    surest = found.responsibilities(found.problem.x).max(axis=1)
-    return found.bic() - 2.0 * total(np.log(surest), found.problem.weight)
+    return replace(made, icl=icl(made.fit)) if made.sound else made
 
 
 def _unfit(rows: Rows, settings: SelectionSettings) -> str:
@@ -155,7 +148,7 @@ def _refitted(candidate: Candidate, rows: Rows, copies: int) -> Candidate:
         log_likelihood=again.log_likelihood,
         aic=again.aic(),
         bic=again.bic(),
-        icl=_icl(again),
+        icl=icl(again),
         status=again.status,
         fit=again,
     )

@@ -109,11 +109,18 @@ def check_range(name: str, array: np.ndarray, low: float, high: float = np.inf) 
         raise ValueError(f"params.{name} must be {limits}, but params.{name}{list(place)} is {array[place]:g}")
 
 
+_LEAST = float(np.nextafter(0.0, 1.0))
+
+
 def ratio_or_keep(numerator: np.ndarray, denominator: np.ndarray, previous: np.ndarray | None) -> np.ndarray:
-    """numerator / denominator; where nothing was observed (0/0), the previous value, or the pooled ratio."""
+    """numerator / denominator; where nothing was observed (0/0), the previous value, or the pooled ratio.
+
+    What was observed, however little, keeps a value above 0: a 0 would make rows impossible that Q still holds.
+    """
     empty = ~(denominator > 0)
     if not empty.any():
-        return numerator / denominator
+        ratio = numerator / denominator
+        return np.maximum(ratio, _LEAST, out=ratio, where=(ratio == 0) & (numerator > 0))
     if previous is None:
         pooled = numerator.sum(axis=0) / np.maximum(denominator.sum(axis=0), np.finfo(float).tiny)
         previous = np.broadcast_to(pooled, numerator.shape)

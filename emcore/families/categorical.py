@@ -80,8 +80,12 @@ class Categorical:
             row, item = np.argwhere(codes >= params.probs.shape[2])[0]
             raise ValueError(f"x has level {codes[row, item]} at row {row}, item {item}, which the parameters lack")
         by_item = np.moveaxis(log_or_minus_inf(params.probs), 0, 2)  # (d, L, k)
-        cells = by_item[np.arange(x.shape[1]), codes]  # (n, d, k)
-        return np.where(seen[:, :, None], cells, 0.0).sum(axis=1)
+        log_prob = np.zeros((len(x), len(params.probs)))
+        for item, table in enumerate(by_item):  # never all of (n, d, k)
+            cells = table[codes[:, item]]
+            cells[~seen[:, item]] = 0.0
+            log_prob += cells
+        return log_prob
 
     def sufficient(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Indicators of every level of every item in turn (n, Σ_j L_j); 0 (n,)."""
