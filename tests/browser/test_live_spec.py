@@ -14,7 +14,8 @@ import pytest
 
 from emcore import charts
 from emcore.charts import bundle
-from emcore.charts.live import LiveChart, live_spec, pack
+from emcore.charts.columns import pack
+from emcore.charts.live import LiveChart, live_spec
 from tests.traces import geyser
 
 

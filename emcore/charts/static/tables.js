@@ -1,4 +1,4 @@
-// Tables: packed columns in, rows out (see `pack` in live.py).
+// Tables: packed columns in, rows out (see `pack` in columns.py).
 
 const ARRAYS = { f4: Float32Array, f8: Float64Array, i1: Int8Array, i2: Int16Array, i4: Int32Array };
 
