@@ -1,6 +1,7 @@
 """The lesson "Where does EM end up?": maps, saddles, spikes, renamings, annealing, and which fit to believe."""
 
 import json
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from emcore.charts import landscape as maps
 from emcore.charts import traps as curves
 from emcore.charts.live import live_spec
 from emcore.classroom import landscape_class, links, traps
-from emcore.classroom.landscape import COINS, MAPS, MURRAY, NOTICES, basins, climb, heights, terrain
+from emcore.classroom.landscape import COINS, MAPS, MURRAY, NOTICES, basins, climb, em_path, heights, terrain
 from emcore.classroom.optima import ManySettings, ends
 from emcore.stopping import Status
 
@@ -33,6 +34,16 @@ def test_a_map_is_the_log_likelihood(share):
         number, days = NOTICES_TABLE["notices"].to_numpy(), NOTICES_TABLE["days"].to_numpy()
         mixed = share * poisson.pmf(number, deaths.across[i]) + (1 - share) * poisson.pmf(number, deaths.up[j])
         assert deaths.log_likelihood[j, i] == pytest.approx(days @ np.log(mixed), rel=1e-12)
+
+
+@pytest.mark.parametrize("name", MAPS.values())
+def test_a_step_on_a_map_is_an_iteration_of_em(name):
+    land = terrain(name, 0.3)
+    places = np.random.default_rng(3).uniform(*np.transpose(land.domain), size=(6, 2))
+    for place, after, value in zip(places, land.step(places), land.log_likelihoods(places)):
+        (_, at_start), (params, _) = islice(em_path(land.problem, land.params(*place)), 2)
+        np.testing.assert_allclose(after, land.place(params), rtol=1e-12, atol=1e-14)
+        assert value == pytest.approx(at_start, rel=1e-12)
 
 
 def test_two_coins_started_equal_stay_on_a_saddle_for_ever():

@@ -9,7 +9,6 @@ Wu (1983), Ann. Statist. 11, 95-103.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -21,11 +20,9 @@ from emcore.families.binomial import Binomial
 from emcore.families.missing import condition
 from emcore.families.poisson import Poisson
 from emcore.landscape import StationaryPoint, stationary_point
-from emcore.lockstep import Lockstep
 from emcore.models.missing_normal import MissingNormal
 from emcore.models.mixture import Mixture
 from emcore.numerics import total
-from emcore.stopping import parameter_change
 from emcore.trace import Problem, pose
 
 COINS, NOTICES, MURRAY = "coins", "death_notices", "murray"
@@ -35,7 +32,7 @@ MAPS: Mapping[str, str] = MappingProxyType(
 STARTS = ("apart", "the other way round", "equal")
 CELLS = 60
 _MOST_ITERATIONS = 400
-_SETTLED = 1e-8  # relative move of an iteration after which a path on a map no longer moves to the eye
+_SETTLED = 1e-8  # of the map: a move of an iteration after which a path no longer moves to the eye
 _ALMOST = 1e-5  # the same where only the basin matters
 _SAME_PLACE = 0.02  # of the width of the map
 
@@ -50,6 +47,7 @@ class Terrain:
     params: Callable[[float, float], Any]
     place: Callable[[Any], tuple[float, float]]
     log_likelihoods: Callable[[np.ndarray], np.ndarray]  # of places (m, 2), at once
+    step: Callable[[np.ndarray], np.ndarray]  # where one iteration of EM takes places (m, 2), at once
     starts: tuple[tuple[float, float], ...]  # in the order of STARTS
     basin_starts: int = 13  # in either direction
 
@@ -133,21 +131,29 @@ def _notices(share: float) -> Terrain:
     return Terrain(problem, titles, ((0.25, 4.75),) * 2, *_two_of(problem, "rates", weights), starts)
 
 
-def _two_of(problem: Problem, field: str, weights: tuple[float, ...]) -> tuple[Callable, Callable, Callable]:
-    """Params from two numbers of a field, and back; and log p(x) for many pairs of numbers."""
+def _two_of(problem: Problem, field: str, weights: tuple[float, ...]) -> tuple[Callable, Callable, Callable, Callable]:
+    """Params from two numbers of a field, and back; log p(x) and an iteration of EM for many pairs of numbers."""
+    model, kernel = problem.model, problem.model.kernel(problem.x, problem.weight)
 
     def params(first: float, second: float) -> Any:
-        return problem.model.check_params({"weights": weights, field: [first, second]}, problem.x)
+        return model.check_params({"weights": weights, field: [first, second]}, problem.x)
 
     def place(params: Any) -> tuple[float, float]:
         first, second = np.ravel(getattr(params, field))
         return float(first), float(second)
 
-    def log_likelihoods(places: np.ndarray) -> np.ndarray:
-        pile = problem.model.make_params(np.tile(weights, len(places)), (places.reshape(-1, 1),))
-        return problem.model.kernel(problem.x, problem.weight).evaluate(pile, len(places))[1]
+    def pile(places: np.ndarray) -> Any:
+        return model.make_params(np.tile(weights, len(places)), (places.reshape(-1, 1),))
 
-    return params, place, log_likelihoods
+    def log_likelihoods(places: np.ndarray) -> np.ndarray:
+        return kernel.evaluate(pile(places), len(places))[1]
+
+    def step(places: np.ndarray) -> np.ndarray:
+        before = pile(places)
+        stats, _ = kernel.evaluate(before, len(places))
+        return getattr(model.m_step_pile(stats, before, len(places)), field).reshape(-1, 2)
+
+    return params, place, log_likelihoods, step
 
 
 def _murray() -> Terrain:
@@ -171,8 +177,25 @@ def _murray() -> Terrain:
 
     titles = ("ρ: correlation", "σ²: variance of both columns")
     starts = ((0.8, 1.5), (-0.8, 1.5), (0.0, 1.5))
-    domain = ((-0.95, 0.95), (1.0, 4.5))
-    return Terrain(problem, titles, domain, params, place, log_likelihoods, starts, basin_starts=7)
+    domain, step = ((-0.95, 0.95), (1.0, 4.5)), _murray_step(problem.x)
+    return Terrain(problem, titles, domain, params, place, log_likelihoods, step, starts, basin_starts=7)
+
+
+def _murray_step(x: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """An iteration of EM on the plane of ρ and σ² in closed form (Murray 1977): the columns are alike, the means 0.
+
+    A missing cell beside a seen one x has the mean ρx and the variance σ²(1 - ρ²).
+    """
+    whole = ~np.isnan(x).any(axis=1)
+    squares, products = float((x[whole] ** 2).sum()), float(x[whole].prod(axis=1).sum())
+    halves, seen = int((~whole).sum()), float(np.nansum(x[~whole] ** 2))
+
+    def step(places: np.ndarray) -> np.ndarray:
+        rho, variance = places.T
+        both = squares + seen * (1.0 + rho**2) + halves * variance * (1.0 - rho**2)
+        return np.stack([2.0 * (products + seen * rho) / both, both / (2.0 * len(x))], axis=1)
+
+    return step
 
 
 def em_path(problem: Problem, start: Any, e_step: EStep = exact) -> Iterator[tuple[Any, float]]:
@@ -206,12 +229,11 @@ def climb(name: str, share: float, start: tuple[float, float]) -> Climb:
     """EM from a place on the map until it moves no more, and the sign of the curvature there."""
     land = terrain(name, share)
     inside = [float(np.clip(value, *limits)) for value, limits in zip(start, land.domain)]
-    params, values, settled = _until_settled(land, inside)
-    places = np.array([land.place(p) for p in params])
+    places, settled = _until_settled(land, np.array([inside]))
+    places, values = places[:, 0], land.log_likelihoods(places[:, 0])
     point = _point(name, share, tuple(places[-1].round(5).tolist()))
-    return Climb(
-        places, values, settled, point.kind, point.message.split(" (held")[0], np.linalg.eigvalsh(point.hessian)
-    )
+    message, eigenvalues = point.message.split(" (held")[0], np.linalg.eigvalsh(point.hessian)
+    return Climb(places, values, settled, point.kind, message, eigenvalues)
 
 
 @lru_cache(maxsize=64)
@@ -221,29 +243,16 @@ def _point(name: str, share: float, place: tuple[float, float]) -> StationaryPoi
     return stationary_point(land.problem.model, land.params(*place), land.problem.x, weight=land.problem.weight)
 
 
-def _until_settled(land: Terrain, start: Any, small: float = _SETTLED) -> tuple[list[Any], np.ndarray, bool]:
-    params: list[Any] = []
-    values: list[float] = []
-    settled = False
-    for now, value in islice(em_path(land.problem, land.params(*start)), _MOST_ITERATIONS + 1):
-        settled = bool(params) and parameter_change(now, params[-1]) < small
-        params.append(now)
-        values.append(value)
-        if settled:
-            break
-    return params, np.array(values), settled
-
-
-def _ends(land: Terrain, starts: np.ndarray) -> list[tuple[Any, float]]:
-    """The params where EM ends from every start, and log p(x) there; from all at once where the model can."""
-    problem = land.problem
-    if hasattr(problem.model, "kernel"):
-        weight = float(len(problem.x) if problem.weight is None else problem.weight.sum())
-        together = Lockstep(problem, _ALMOST**2, _MOST_ITERATIONS, weight)
-        runs = together.runs([land.params(*start) for start in starts])
-        return [(run.params, run.log_likelihood) for run in runs]
-    climbs = (_until_settled(land, start, _ALMOST) for start in starts)
-    return [(params[-1], float(values[-1])) for params, values, _ in climbs]
+def _until_settled(land: Terrain, starts: np.ndarray, small: float = _SETTLED) -> tuple[np.ndarray, bool]:
+    """The paths (t, s, 2) from starts (s, 2), each at rest once it has settled, and whether all have."""
+    size = np.ptp(np.array(land.domain), axis=1)
+    path, moving = [starts], np.ones(len(starts), dtype=bool)
+    while moving.any() and len(path) <= _MOST_ITERATIONS:
+        after = path[-1].copy()
+        after[moving] = land.step(path[-1][moving])
+        moving = (np.abs(after - path[-1]) > small * size).any(axis=1)
+        path.append(after)
+    return np.stack(path), not moving.any()
 
 
 @lru_cache(maxsize=32)
@@ -255,8 +264,8 @@ def basins(name: str, share: float = 0.5) -> Basins:
     size = np.ptp(np.array(land.domain), axis=1)
     summits: list[tuple[np.ndarray, float]] = []
     reached = []
-    for params, value in _ends(land, starts):
-        place = np.array(land.place(params))
+    ends = _until_settled(land, starts, _ALMOST)[0][-1]
+    for place, value in zip(ends, land.log_likelihoods(ends).tolist()):
         near = [i for i, (other, _) in enumerate(summits) if (np.abs(place - other) < _SAME_PLACE * size).all()]
         reached.append(near[0] if near else len(summits))
         if not near:

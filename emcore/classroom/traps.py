@@ -72,15 +72,26 @@ class Escape(NamedTuple):
         )
 
 
-@lru_cache(maxsize=64)
 def escape(name: str, nudge: float) -> Escape:
-    """EM from a saddle (of the coins: both at .66; Murray's: ρ = 0, σ² = 5/2), the first number nudged."""
-    land = terrain(name)
-    first, second = (0.66, 0.66) if name == COINS else (0.0, 2.5)
-    path = list(islice(em_path(land.problem, land.params(first + nudge, second)), NUDGE_ITERATIONS[name] + 1))
-    places = np.array([land.place(params) for params, _ in path])
-    apart = np.abs(places[:, 0] - places[:, 1]) if name == COINS else np.abs(places[:, 0])
-    return Escape(nudge, apart, np.array([value for _, value in path]))
+    """EM from a saddle (of the coins: both at .66; Murray's: ρ = 0, σ² = 5/2), the first number nudged.
+
+    `nudge`: 0 or one of NUDGES.
+    """
+    return _escapes(name)[nudge]
+
+
+@lru_cache(maxsize=16)
+def _escapes(name: str) -> Mapping[float, Escape]:
+    """All of them, step by step at once."""
+    land, nudges = terrain(name), (0.0, *NUDGES)
+    saddle = (0.66, 0.66) if name == COINS else (0.0, 2.5)
+    path = [np.array([(saddle[0] + nudge, saddle[1]) for nudge in nudges])]
+    for _ in range(NUDGE_ITERATIONS[name]):
+        path.append(land.step(path[-1]))
+    places = np.stack(path, axis=1)  # (nudges, t, 2)
+    apart = np.abs(places[..., 0] - places[..., 1]) if name == COINS else np.abs(places[..., 0])
+    values = land.log_likelihoods(places.reshape(-1, 2)).reshape(apart.shape)
+    return MappingProxyType(dict(zip(nudges, map(Escape, nudges, apart, values))))
 
 
 class Spike(NamedTuple):
