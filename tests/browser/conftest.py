@@ -101,6 +101,22 @@ def _wait_until_healthy(process: subprocess.Popen, url: str, log: Path, seconds:
     raise RuntimeError(f"marimo did not start:\n{log.read_text()[-3000:]}")
 
 
+@pytest.fixture(scope="module")
+def address(request, marimo_app) -> str:
+    """Where the app runs that the test module names: `APP = "02_gaussian_mixture.py"`."""
+    return marimo_app(ROOT / "apps" / request.module.APP).url
+
+
+@pytest.fixture
+def student(request, page, address):
+    """A page on that app, with its pictures and the module's words READY on it; it must end without an error."""
+    from tests.browser.lesson import opened
+
+    yield opened(page, address, request.module.READY)
+    assert page.errors == []
+    assert page.refused == []
+
+
 @pytest.fixture(scope="session")
 def marimo_app(tmp_path_factory) -> Iterator[Callable[..., SimpleNamespace]]:
     """`marimo_app(path)`: run a notebook, or a folder of them; gives `.url`, `.log` (a file) and `.process`."""
