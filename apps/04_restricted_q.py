@@ -17,8 +17,10 @@ with app.setup:
 
     from emcore import charts
     from emcore.charts.contours import kl_directions, posterior_and_q
+    from emcore.charts.factorised_chain import factorised_climb, factorised_marginals, gap_by_coupling
     from emcore.charts.live import LiveChart
     from emcore.charts.restricted import profile
+    from emcore.classroom import factorised_chain as chain
     from emcore.classroom import kl_directions as directions
     from emcore.classroom import links
     from emcore.classroom import restricted as classroom
@@ -70,35 +72,35 @@ def _(guess):
 @app.cell(hide_code=True)
 def _(lesson):
     mo.stop(lesson.run is None)
-    _last = lesson.trace[-1]
-    page.numbers(
-        [
-            (f"{_last.log_likelihood:,.3f}", "log p(x) at the end of the run, nats"),
-            (f"{_last.elbo:,.3f}", "ELBO at the end of the run"),
-            (f"{_last.kl:.3g}", "gap at the end of the run"),
-            (f"{lesson.loss:.3g}", "log p(x) lost to the bias"),
-        ],
-        lesson.worst_identity_error,
-        len(lesson.trace),
-    )
+    page.numbers(lesson.figures, lesson.worst_identity_error, len(lesson.trace))
     return
 
 
 @app.cell(hide_code=True)
-def _(closer_look, rho):
-    mo.vstack([closer_look, rho])
+def _(closer_look):
+    mo.vstack([closer_look])
+    return
+
+
+@app.cell(hide_code=True)
+def _(rho, stay):
+    mo.hstack([rho, stay], wrap=True, widths="equal")
+    return
+
+
+@app.cell(hide_code=True)
+def _(closer_look, found):
+    mo.stop(closer_look.value != chain.TITLE)
+    mo.callout(chain.said(found), kind="info")
     return
 
 
 @app.cell(hide_code=True)
 def _():
     exercises = directions.exercises()
-    answers = mo.ui.array(
-        [
-            mo.ui.dropdown(directions.SIGNS, label=exercises[0].question, full_width=True),
-            mo.ui.number(step=0.001, label=exercises[1].question, full_width=True),
-        ]
-    )
+    _sign = mo.ui.dropdown(directions.SIGNS, label=exercises[0].question, full_width=True)
+    _gap = mo.ui.number(step=0.001, label=exercises[1].question, full_width=True)
+    answers = mo.ui.array([_sign, _gap])
     return answers, exercises
 
 
@@ -106,10 +108,8 @@ def _():
 def _(answers, exercises, lesson):
     _verdicts = [asked.mark(given) for asked, given in zip(exercises, answers.value, strict=True)]
     _fallen = lesson.has_fallen()
-    _task = [
-        mo.md("With the controls at the side, make log p(x) fall in the run while the ELBO rises."),
-        mo.callout(_fallen.words, kind=_fallen.kind),
-    ]
+    _asked = mo.md("With the controls at the side, make log p(x) fall in the run while the ELBO rises.")
+    _task = [_asked, mo.callout(_fallen.words, kind=_fallen.kind)]
     page.exercises(zip(answers, _verdicts, strict=True), _task)
     return
 
@@ -124,6 +124,7 @@ def _():
     family fits the posterior well (Turner & Sahani 2011). Hard EM is classification EM (Celeux & Govaert 1992), and
     tempering is deterministic annealing (Ueda & Nakano 1998). $\mathrm{KL}(Q\,\|\,p)$ makes $Q$ avoid what $p$
     excludes, $\mathrm{KL}(p\,\|\,Q)$ makes it cover all that $p$ allows (Minka 2005; Bishop 2006, section 10.1.2).
+    A Q of independent steps is the naive mean field of Ghahramani & Jordan (1997).
     """)
         }
     )
@@ -138,20 +139,17 @@ def _(lesson):
 
 
 @app.cell(hide_code=True)
-def _(chosen, here, lesson, rho):
-    _downloads = (
-        [page.csv(lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps")]
-        if lesson.run is not None
-        else []
-    )
+def _(chosen, here, lesson, rho, stay):
+    _trace = [] if lesson.run is None else [lambda: lesson.trace.to_frame().write_csv()]
     page.for_the_teacher(
         here,
         classroom.PRESETS,
-        chosen | {"rho": rho.value},
-        _downloads,
+        chosen | {"rho": rho.value, "stay": stay.value},
+        [page.csv(text, "half_steps.csv", "half-steps") for text in _trace],
         "In twenty minutes: predict; start mean field at the maximum and step: the ELBO climbs, log p(x) falls; lower "
         "the noise and watch the ellipses thin and the arrow grow; then hard EM on the penguins, against the two best "
-        "of three z; then the tab on KL's direction: what would the other direction have done?",
+        "of three z; then the tab on KL's direction: what would the other direction have done? Last the hidden chain: "
+        "when do neighbours that agree make Q surest, and most wrong?",
     )
     return
 
@@ -166,9 +164,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(linked):
-    example = mo.ui.dropdown(
-        list(classroom.CONTROLS["example"].options), value=linked["example"], label="example", full_width=True
-    )
+    example = page.control(classroom.CONTROLS["example"], linked["example"], "example")
     return (example,)
 
 
@@ -191,63 +187,40 @@ def _(linked):
 
 @app.cell(hide_code=True)
 def _(linked):
-    noise = mo.ui.slider(
-        steps=list(classroom.CONTROLS["noise"].options),
-        value=linked["noise"],
-        label="noise variance (two latents)",
-        show_value=True,
-        full_width=True,
-    )
+    noise = page.control(classroom.CONTROLS["noise"], linked["noise"], "noise variance (two latents)")
     return (noise,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    beta = mo.ui.slider(
-        steps=list(classroom.CONTROLS["beta"].options),
-        value=linked["beta"],
-        label="β (tempered Q)",
-        show_value=True,
-        full_width=True,
-    )
+    beta = page.control(classroom.CONTROLS["beta"], linked["beta"], "β (tempered Q)")
     return (beta,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    rho = mo.ui.slider(
-        0.0, 0.98, 0.02, value=linked["rho"], label="correlation ρ (KL's direction)", show_value=True, full_width=True
-    )
+    _label = "ρ (KL's direction)"
+    rho = mo.ui.slider(0, 0.98, 0.02, value=linked["rho"], label=_label, show_value=True, full_width=True)
     return (rho,)
 
 
 @app.cell(hide_code=True)
+def _(linked):
+    stay = page.control(classroom.CONTROLS["stay"], linked["stay"], "z stays with probability (hidden chain)")
+    return (stay,)
+
+
+@app.cell(hide_code=True)
 def _(beta, example, noise, q_family, start):
-    mo.sidebar(
-        [
-            mo.md("**The model and the data**"),
-            example,
-            noise,
-            mo.md("**The E-step**"),
-            q_family,
-            beta,
-            mo.md("**The start**"),
-            start,
-        ],
-        width="20rem",
-    )
+    _parts = [mo.md("**The model and the data**"), example, noise, mo.md("**The E-step**"), q_family, beta]
+    mo.sidebar([*_parts, mo.md("**The start**"), start], width="20rem")
     return
 
 
 @app.cell(hide_code=True)
 def _(beta, example, noise, q_family, start):
-    chosen = {
-        "example": example.value,
-        "q": q_family.value,
-        "start": start.value,
-        "noise": noise.value,
-        "beta": beta.value,
-    }
+    chosen = {"example": example.value, "q": q_family.value, "start": start.value}
+    chosen |= {"noise": noise.value, "beta": beta.value}
     lesson = classroom.restricted_lesson(classroom.RestrictedSettings(**chosen))
     return chosen, lesson
 
@@ -258,23 +231,39 @@ def _():
     bias = LiveChart(height=430, link="run")
     profile_view = mo.ui.anywidget(bias)
     stairs, against, closing, loose = (LiveChart(height=280, link="run", quiet=True) for _ in range(4))
-    two_ways = LiveChart(height=340)
-    views = [mo.ui.anywidget(chart) for chart in (stairs, against, closing, loose, two_ways)]
-    return against, bias, closing, loose, profile_view, stairs, two_ways, views
+    two_ways, left = LiveChart(height=340), LiveChart(height=160)
+    marginals = LiveChart(height=330, link="chain")
+    climb = LiveChart(height=160, link="chain", quiet=True)
+    views = [mo.ui.anywidget(c) for c in (stairs, against, closing, loose, two_ways, marginals, climb, left)]
+    return against, bias, climb, closing, left, loose, marginals, profile_view, stairs, two_ways, views
 
 
 @app.cell(hide_code=True)
 def _(views):
     closer_look = page.tabs(
-        dict(
-            zip(
-                ("KL's direction", "KL on a log scale", "Which rows make the bound loose?"),
-                (views[4], views[2], views[3]),
-                strict=True,
-            )
-        )
+        {
+            directions.TITLE: views[4],
+            chain.TITLE: page.side_by_side([views[5]], views[6:]),
+            "KL on a log scale": views[2],
+            "Which rows make the bound loose?": views[3],
+        }
     )
     return (closer_look,)
+
+
+@app.cell(hide_code=True)
+def _(stay):
+    found = chain.compare(stay.value)
+    return (found,)
+
+
+@app.cell(hide_code=True)
+def _(climb, closer_look, found, left, marginals):
+    if chain.TITLE in page.opened(closer_look):
+        marginals.update(factorised_marginals(*found.marginals, width="container"))
+        climb.update(factorised_climb(*found.climb, width="container"))
+        left.update(gap_by_coupling(*found.coupling, width="container"))
+    return
 
 
 @app.cell(hide_code=True)
@@ -288,12 +277,7 @@ def _(against, bias, lesson, stairs):
 
 @app.cell(hide_code=True)
 def _(rho, two_ways):
-    _found = directions.directions(rho.value)
-    two_ways.update(
-        kl_directions(
-            _found.covariance, _found.narrow, _found.wide, words=directions.said(_found), width="container", height=300
-        )
-    )
+    two_ways.update(kl_directions(**directions.drawn(rho.value), width="container", height=300))
     return
 
 

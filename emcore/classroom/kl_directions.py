@@ -1,7 +1,7 @@
 """Two directions of KL for two correlated normals, and the exercises of the lesson on a restricted Q."""
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from emcore.classroom.restricted import MEAN_FIELD, SUMMIT, TWO, RestrictedSetti
 from emcore.objective import kl
 from emcore.posteriors import GaussianPosterior
 
+TITLE = "KL's direction"
 SIGNS = ("below the maximum-likelihood value", "at it", "above it")
 
 
@@ -48,6 +49,12 @@ def said(found: Directions) -> tuple[str, str]:
         f"least KL(Q || p) = {a:.3f}, dashed: too narrow; its KL(p || Q) = {b:.3f}",
         f"least KL(p || Q) = {d:.3f}, dotted: too wide; its KL(Q || p) = {c:.3f}",
     )
+
+
+def drawn(rho: float) -> dict[str, Any]:
+    """What a picture of both directions shows."""
+    found = directions(rho)
+    return {"covariance": found.covariance, "narrow": found.narrow, "wide": found.wide, "words": said(found)}
 
 
 @lru_cache(maxsize=1)

@@ -12,6 +12,7 @@ from scipy.special import ndtri
 
 from emcore.classroom import links
 from emcore.classroom.exercises import Verdict
+from emcore.classroom.factorised_chain import STAYS
 from emcore.classroom.two_latents import TwoLatents
 from emcore.datasets import load
 from emcore.em import fit
@@ -43,6 +44,7 @@ CONTROLS: Mapping[str, links.Control] = MappingProxyType(
         "noise": links.Choice((0.02, 0.05, 0.1, 0.2, 0.5, 0.8), 0.1),
         "beta": links.Choice((0.5, 0.8, 1.0, 1.5, 2.0, 4.0), 2.0),
         "rho": links.Number(0.8, 0.0, 0.98, whole=False),
+        "stay": links.Choice(STAYS, 0.8),
     }
 )
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -133,6 +135,17 @@ class RestrictedLesson:
         )
         left = f"At the maximum of log p(x), {level:,.3f}, this Q leaves an ELBO of {bound:,.3f}"
         return f"{left}; {higher}. {self.parameter}"
+
+    @property
+    def figures(self) -> list[tuple[str, str]]:
+        """Numbers at the end of the run, and what they are."""
+        last = self.trace[-1]
+        return [
+            (f"{last.log_likelihood:,.3f}", "log p(x) at the end of the run, nats"),
+            (f"{last.elbo:,.3f}", "ELBO at the end of the run"),
+            (f"{last.kl:.3g}", "gap at the end of the run"),
+            (f"{self.loss:.3g}", "log p(x) lost to the bias"),
+        ]
 
     @property
     def largest_fall(self) -> float:
