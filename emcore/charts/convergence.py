@@ -5,7 +5,7 @@ missing. One scrubber, `frame`, is shared by the charts over EM's iterations; lo
 iterations and the last always shown.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +46,7 @@ def kept(n: int) -> np.ndarray:
 def error_curves(
     lines: Sequence[Line],
     marks: Sequence[Mark],
-    words: Sequence[str],
+    words: Callable[[int], str],
     *,
     near: int,
     width: int | str = 520,
@@ -54,7 +54,7 @@ def error_curves(
 ) -> Picture:
     """Distance from the limit (standard errors, log axis) after every pass over the data; the first line is EM's.
 
-    `marks`: where stopping rules would stop EM. `words` (one per iteration of EM): the heading at the scrubber. Ticking
+    `marks`: where stopping rules would stop EM. `words`: the heading at an iteration of EM. Ticking
     "zoom" shows the first `near` passes alone.
     """
     em, frames = lines[0], kept(len(lines[0].error))
@@ -96,7 +96,7 @@ def error_curves(
         "marks": [
             _point(em, mark.iteration) | {"label": mark.label, "number": number} for number, mark in enumerate(in_order)
         ],
-        "frames": [_point(em, t) | {"frame": frame, "words": words[t]} for frame, t in enumerate(frames.tolist())],
+        "frames": [_point(em, t) | {"frame": frame, "words": words(t)} for frame, t in enumerate(frames.tolist())],
     }
     return Picture(spec | titled("Error, log axis: straight is linear"), tables)
 

@@ -118,13 +118,12 @@ def _runs(across: np.ndarray, up: np.ndarray, log_likelihood: np.ndarray, domain
     below = np.maximum(np.nanmax(log_likelihood) - heights, 0.0)
     bands = np.searchsorted(LEVELS, below, side="right")
     over, above = (0.6 * (edges[1] - edges[0]) for edges in fine)
-    rows = []
-    for j, band in enumerate(bands):
-        cuts = np.flatnonzero(np.diff(band)) + 1
-        for low, high in zip([0, *cuts], [*cuts, len(band)]):
-            corners = {"x": fine[0][low], "x2": fine[0][high] + over, "y": fine[1][j], "y2": fine[1][j + 1] + above}
-            rows.append({name: float(value) for name, value in corners.items()} | {"below": _BANDS[band[low]]})
-    return rows
+    edge, change = np.ones((_FINE, 1), dtype=bool), np.diff(bands, axis=1) != 0
+    (j, low), (_, last) = np.nonzero(np.hstack([edge, change])), np.nonzero(np.hstack([change, edge]))
+    corners = fine[0][low], fine[0][last + 1] + over, fine[1][j], fine[1][j + 1] + above
+    shades = (_BANDS[band] for band in bands[j, low].tolist())
+    names = ("x", "x2", "y", "y2", "below")
+    return [dict(zip(names, row)) for row in zip(*(values.tolist() for values in corners), shades)]
 
 
 def _path_table(path: np.ndarray, values: np.ndarray) -> list[Json]:

@@ -46,6 +46,7 @@ SEPARATIONS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)  # of the two normals, in stan
 SCHEMES = ("EM", "over-relaxed", "SQUAREM", "Anderson")
 MOST = 4000  # iterations that are recorded
 _ARRIVED = 1e-10  # standard errors from the limit at which a run has nothing left to show
+_BARE_CYCLES = 60
 _N_CENSORED = 20
 _FIRST, _SECOND = 70, 130  # rows of the two normals
 
@@ -162,9 +163,13 @@ def _normals(separation: float) -> Example:
     return _example(pose(Mixture(Gaussian("tied"), 2), x), start, 0)
 
 
-@lru_cache(maxsize=32)
 def race(name: str, level: float = 0.5) -> Race:
     """Every scheme from the same start; the limit is that of the accelerated run, polished."""
+    return _race(name, level)
+
+
+@lru_cache(maxsize=32)
+def _race(name: str, level: float) -> Race:
     made = example(name, level)
     model, x, weight = made.problem
     best = fit(model, x, init=made.start, weight=weight, accelerate="anderson", tol=1e-18, max_iter=500)
@@ -226,13 +231,17 @@ class Bare(NamedTuple):
         return int((np.diff(self.log_likelihood) < -1e-9 * np.abs(self.log_likelihood[:-1])).sum())
 
 
-@lru_cache(maxsize=32)
-def bare_squarem(name: str, level: float = 0.5, cycles: int = 60) -> Bare:
+def bare_squarem(name: str, level: float = 0.5) -> Bare:
     """θ' = θ - 2αr + α²v with α = -|r|/|v| in free coordinates, from two steps of EM, whatever log p(x) then says."""
+    return _bare_squarem(name, level)
+
+
+@lru_cache(maxsize=32)
+def _bare_squarem(name: str, level: float) -> Bare:
     made = example(name, level)
     em_map, params = EMMap(made.problem), made.start
     counts, values = [0], [total(made.problem.model.log_likelihood(params, made.problem.x), made.problem.weight)]
-    for _ in range(cycles):
+    for _ in range(_BARE_CYCLES):
         leap = _bare_leap(made.problem, em_map, params)
         if leap is None:
             return Bare(np.array([*counts, counts[-1] + 2]), np.array([*values, np.nan]))

@@ -1,6 +1,6 @@
 """What the lesson "How fast, and have we arrived?" asks of a class: its controls, presets, tables and exercises."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
@@ -69,13 +69,10 @@ def below(ran: Race, bare: Bare) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     }
 
 
-def said_at(ran: Race) -> list[str]:
-    """The heading of every iteration of EM."""
-    seen, run, number = watch(ran), ran.em, ran.example.number
-    return [
-        f"iteration {t}: {ran.example.name} = {run.numbers[t, number]:.5g}, {left:.2g} nats to go"
-        for t, left in enumerate(seen.true_left.tolist())
-    ]
+def said_at(ran: Race) -> Callable[[int], str]:
+    """The heading of each iteration of EM, by its number."""
+    left, numbers, name = watch(ran).true_left, ran.em.numbers[:, ran.example.number], ran.example.name
+    return lambda t: f"iteration {t}: {name} = {numbers[t]:.4g}, {left[t]:.2g} nats to go"
 
 
 def errors_table(ran: Race) -> list[dict[str, object]]:

@@ -33,6 +33,7 @@ BAD_START = (19.0, 21.0, 23.0)  # thousand km/s: three means inside the great cl
 ANNEALED_LEVELS, ANNEALED_HOLD, ANNEALED_SEEDS = 10, 3, 4
 _ANNEALED_ITERATIONS = 160
 _NEAR_TOP = 0.05  # nats
+_RESTS = 1e-7  # nats of an iteration, after which a curve no longer moves to the eye
 _DECADES = (-24.0, 1.0)  # log10 of the pinned component's standard deviation
 
 
@@ -249,7 +250,8 @@ def annealed(beta: float) -> Annealed:
     problem = pose(Mixture(Gaussian("diag"), 3), galaxies())
     start = problem.model.params_at_means(problem.x, np.array(BAD_START)[:, None])
     schedule = Annealing(beta, ANNEALED_LEVELS, ANNEALED_HOLD)
-    runs = [_values(problem, start, tempered(schedule, seed=seed)) for seed in range(ANNEALED_SEEDS)]
+    steps = (tempered(schedule, seed=seed) for seed in range(ANNEALED_SEEDS))
+    runs = [_values(problem, start, step, warm=schedule.last_change) for step in steps]
     plain = _plain_from_bad_start()
     at = np.array([schedule.beta(max(iteration, 1)) for iteration in range(len(plain))])
     return Annealed(beta, plain, np.array(runs), at, _best_galaxies(3).log_likelihood)
@@ -261,6 +263,12 @@ def _plain_from_bad_start() -> np.ndarray:
     return _values(problem, problem.model.params_at_means(problem.x, np.array(BAD_START)[:, None]))
 
 
-def _values(problem: Problem, start: Any, *e_step: Any) -> np.ndarray:
-    path = islice(em_path(problem, start, *e_step), _ANNEALED_ITERATIONS + 1)
-    return np.array([value for _, value in path])
+def _values(problem: Problem, start: Any, *e_step: Any, warm: int = 0) -> np.ndarray:
+    """log p(x) after every iteration; a run that rests after `warm` iterations is drawn on at its last value."""
+    values: list[float] = []
+    for _, value in islice(em_path(problem, start, *e_step), _ANNEALED_ITERATIONS + 1):
+        rests = len(values) > warm and abs(value - values[-1]) < _RESTS
+        values.append(value)
+        if rests:
+            break
+    return np.pad(values, (0, _ANNEALED_ITERATIONS + 1 - len(values)), mode="edge")
