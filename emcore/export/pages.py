@@ -46,7 +46,8 @@ def _selects(app: App, settings: Sequence[Setting], here: int, pages: Sequence[t
             f"<option{' selected' if here and now.get(name) == str(value) else ''}>{escape(str(value))}</option>"
             for value in values
         )
-        made.append(f'<label>{escape(name)} <select data-em-choice="{escape(name)}">{blank}{options}</select></label>')
+        field = f'<select aria-label="{escape(name)}" data-em-choice="{escape(name)}">'
+        made.append(f"<label>{escape(name)} {field}{blank}{options}</select></label>")
     named = [(escape("|".join(value for _, value in settings[index].query)), escape(to)) for index, to in pages]
     table = "".join(f'<a hidden data-em-page="{values}" href="{to}"></a>' for values, to in named)
     return [*made, table]

@@ -1,0 +1,140 @@
+"""Exported pages as a student opens them: from a plain web server or from the disk, and no network at all."""
+
+import http.server
+import threading
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from playwright.sync_api import expect
+
+from emcore.export.__main__ import photograph
+from emcore.export.course import apps_in
+from emcore.export.single import LIMIT, write_files
+from emcore.export.site import write_site
+
+APPS = Path(__file__).resolve().parents[2] / "apps"
+NAMES = sorted(path.stem for path in APPS.glob("*.py"))
+FIND = """() => {
+    const find = (root) => [...root.querySelectorAll('*')].flatMap(
+        (e) => (e.matches('.em-live') ? [e] : []).concat(e.shadowRoot ? find(e.shadowRoot) : []));
+    return find(document);
+}"""
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        """Says nothing."""
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """Every app as it stands, and the mixture at two settings more, as a site and as single files."""
+    folder = tmp_path_factory.mktemp("course")
+    site, files = folder / "site", folder / "files"
+    site.mkdir()
+    files.mkdir()
+    runs, more = folder / "runs", folder / "more"
+    runs.mkdir()
+    more.mkdir()
+    rest = [app for app in apps_in(APPS) if app.name != "02_gaussian_mixture"]
+    taken = photograph(apps_in(APPS / "02_gaussian_mixture.py"), 2, more) + photograph(rest, 0, runs)
+    taken.sort(key=lambda shots: shots[0].app.name)
+    write_site(taken, site)
+    write_files(taken, files)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}", files=files, site=site)
+    server.shutdown()
+
+
+def all_drawn(page):
+    page.locator(".em-live[data-revision] svg").first.wait_for(timeout=60_000)
+    page.wait_for_function(f"() => ({FIND})().every((e) => e.querySelector('svg.marks') && e.dataset.revision > 0)")
+    assert page.locator(".em-live[data-error]").count() == 0
+
+
+def scrubber_moves(page):
+    """The first visible range input in a chart, one step on: some picture must change."""
+    slider = page.locator(".em-live input[type=range]:visible").first
+    before = page.evaluate(f"({FIND})().map((e) => e.querySelector('svg.marks')?.innerHTML).join()")
+    slider.focus()
+    slider.press("ArrowRight" if slider.evaluate("e => e.value !== e.max") else "ArrowLeft")
+    page.wait_for_function(
+        f"(before) => ({FIND})().map((e) => e.querySelector('svg.marks')?.innerHTML).join() !== before",
+        arg=before,
+        timeout=15_000,
+    )
+
+
+def untroubled(page):
+    assert page.errors == []
+    assert page.refused == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_of_the_site_draws_and_steps(page, course, name):
+    page.goto(f"{course.url}/{name}.html")
+    all_drawn(page)
+    scrubber_moves(page)
+    untroubled(page)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_single_file_draws_and_steps_from_the_disk(page, course, name):
+    path = course.files / f"{name}.html"
+    assert path.stat().st_size < LIMIT
+    page.goto(path.as_uri())
+    all_drawn(page)
+    scrubber_moves(page)
+    for fold in page.locator("summary").all():
+        fold.click()
+    all_drawn(page)
+    untroubled(page)
+
+
+def test_the_front_page_shows_every_lesson(page, course):
+    page.goto(f"{course.url}/index.html")
+    expect(page.get_by_role("link")).to_have_count(len(NAMES))
+    assert page.evaluate("[...document.images].every((i) => i.complete && i.naturalWidth === 1200)")
+    page.get_by_role("link", name="Who is responsible?").click()
+    all_drawn(page)
+    untroubled(page)
+
+
+def test_settings_are_pages_and_dead_controls_say_so(page, course):
+    page.goto(f"{course.url}/02_gaussian_mixture.html")
+    all_drawn(page)
+    bar = page.get_by_role("navigation", name="Precomputed settings")
+    bar.get_by_label("k", exact=True).select_option("2")
+    page.wait_for_url("**/02_gaussian_mixture-1.html")
+    all_drawn(page)
+    expect(page.get_by_text("the other controls need the live app").first).to_be_visible()
+    expect(page.get_by_text("needs the live app", exact=True).first).to_be_visible()
+    expect(page.get_by_role("complementary").get_by_label("covariance", exact=True)).to_be_disabled()
+    expect(page.get_by_role("slider", name="components k")).to_be_disabled()
+    assert page.evaluate("document.querySelector('h1').getBoundingClientRect().top") > bar.bounding_box()["height"]
+    untroubled(page)
+
+
+def test_settings_of_a_single_file_are_in_it(page, course):
+    page.goto((course.files / "02_gaussian_mixture.html").as_uri())
+    all_drawn(page)
+    expect(page.get_by_text("k = 2").first).to_be_visible()
+    page.get_by_label("k", exact=True).select_option("2")
+    page.wait_for_function("document.documentElement.dataset.setting === '1'")
+    all_drawn(page)
+    expect(page.locator(".em-handle")).to_have_count(2)
+    scrubber_moves(page)
+    untroubled(page)
+
+
+@pytest.mark.parametrize("name", ["02_gaussian_mixture", "08_digits"])
+def test_pages_fit_a_phone(new_page, course, name):
+    for address in (f"{course.url}/{name}.html", (course.files / f"{name}.html").as_uri()):
+        page = new_page(400, 800)
+        page.goto(address)
+        page.locator(".em-live[data-revision] svg").first.wait_for(timeout=60_000)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        untroubled(page)
