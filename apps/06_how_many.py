@@ -104,11 +104,12 @@ def _(found, looked_at, rows, settings, shapes):
 
 @app.cell(hide_code=True)
 def _(closer, closer_look, end, looked_at, names, rows, settings):
-    # Only the picture of the open tab is drawn; all but the first need the run.
-    _open = closer_look.value
-    _steps = end is not None and _open != candidate.QUESTIONS[0]
+    # Only the picture of the open tab is drawn (all in an exported page); all but the first need the run.
+    _open = page.opened(closer_look)
+    _steps = end is not None and _open != (candidate.QUESTIONS[0],)
     run = classroom.run_of(rows, settings, looked_at.value) if _steps else None
-    _ = closer[_open].update(candidate.closer_look(_open, run or end, names, width="container"))
+    for _tab in _open:
+        closer[_tab].update(candidate.closer_look(_tab, run or end, names, width="container"))
     return (run,)
 
 

@@ -281,14 +281,15 @@ def _(lesson, live, series):
 def _(closer_look, lesson, live):
     # Only the picture of the open tab is drawn (all in an exported page).
     if lesson.fit is not None:
-        _trace, _size, _name = lesson.trace, {"width": "container", "height": 300}, closer_look.value
-        if _name == DECODED:
-            _size |= {"truth": lesson.truth, "time_title": lesson.series.names[0]}
-            live[_name].update(chain_charts.decoding(_trace, lesson.paths, lesson.series.times, **_size))
-        elif _name == PATH:
-            live[_name].update(charts.parameter_path(_trace, field=lesson.emitted, **_size))
-        else:
-            live[_name].update(LOOKS[_name](_trace, **_size))
+        _trace, _size = lesson.trace, {"width": "container", "height": 300}
+        for _name in page.opened(closer_look):
+            if _name == DECODED:
+                _seen = _size | {"truth": lesson.truth, "time_title": lesson.series.names[0]}
+                live[_name].update(chain_charts.decoding(_trace, lesson.paths, lesson.series.times, **_seen))
+            elif _name == PATH:
+                live[_name].update(charts.parameter_path(_trace, field=lesson.emitted, **_size))
+            else:
+                live[_name].update(LOOKS[_name](_trace, **_size))
     return
 
 
