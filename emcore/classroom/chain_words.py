@@ -22,8 +22,16 @@ PLAN = (
     "states differ. References: Rabiner (1989), Proc. IEEE 77, 257–286; Zucchini & MacDonald (2009), Hidden Markov "
     "Models for Time Series."
 )
-_NUMBERS = {"all paths added up": "{:.6g}", "forward and backward": "{:.6g}", "difference": "{:.1e}"}
-_PATHS = {"log p(x, z)": "{:.4f}", "p(z | x)": "{:.6g}"}
+_FORMATS: Mapping[str, str] = MappingProxyType(
+    {
+        "all paths added up": "{:.6g}",
+        "forward and backward": "{:.6g}",
+        "difference": "{:.1e}",
+        "log p(x, z)": "{:.4f}",
+        "p(z | x)": "{:.6g}",
+        "log p(x)": "{:.6f}",
+    }
+)
 
 
 @lru_cache(maxsize=1)
@@ -55,9 +63,9 @@ def all_paths(lesson: ChainLesson) -> str:
     count, rows = lesson.trace.model.n_states**BRUTE_STEPS, lesson.brute_force
     return (
         f"At the last θ of this run there are {count:,} paths through {BRUTE_STEPS} steps. The largest difference is "
-        f"{worst_difference(rows):.1e}: rounding.\n\n{_table(rows, _NUMBERS)}\n\n"
+        f"{worst_difference(rows):.1e}: rounding.\n\n{_table(rows)}\n\n"
         f"The paths, the most probable first{'' if count <= 32 else ', 32 of them'}:\n\n"
-        f"{_table(lesson.brute_paths, _PATHS)}"
+        f"{_table(lesson.brute_paths)}"
     )
 
 
@@ -65,14 +73,14 @@ def swapped(lesson: ChainLesson) -> str:
     """What swapped labels do to this run, in Markdown; nothing where there is no run."""
     if lesson.fit is None:
         return ""
-    table = _table(lesson.swapped, {"log p(x)": "{:.6f}"})
+    table = _table(lesson.swapped)
     return f"Labels swapped in this run, all of them and then the emissions alone:\n\n{table}"
 
 
-def _table(rows: list[dict[str, Any]], formats: Mapping[str, str]) -> str:
+def _table(rows: list[dict[str, Any]]) -> str:
     """Nothing for None, names as they are."""
     return markdown_table(
-        [{n: "" if v is None else formats.get(n, "{}").format(v) for n, v in row.items()} for row in rows]
+        [{n: "" if v is None else _FORMATS.get(n, "{}").format(v) for n, v in row.items()} for row in rows]
     )
 
 
