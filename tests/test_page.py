@@ -31,6 +31,15 @@ def test_a_slider_reaches_from_end_to_end_and_may_wait_for_release():
     assert PAGE.control(links.Choice((0, 0.1, 30)), 0, "prior").steps == [0, 0.1, 30]
 
 
+def test_a_choice_of_numbers_may_be_a_list_with_nothing_chosen():
+    of = links.Choice((0, 1e-4, 25.633))
+    field = PAGE.chosen(of, 1e-4, "prior")
+    assert isinstance(field, mo.ui.dropdown)
+    assert field.value == 1e-4
+    assert list(field.options) == ["0", "0.0001", "25.633"]
+    assert PAGE.chosen(of, None, "prior").value is None
+
+
 def test_what_is_folded_away_is_not_made():
     def make():
         raise AssertionError("nobody opened it")

@@ -60,6 +60,12 @@ class Page:
                 return ui.dropdown(list(of.options), value=value, **wide)
         return ui.slider(steps=list(of.options), value=value, show_value=True, **wide)
 
+    def chosen(self, of: links.Choice, value: Any, label: str) -> Any:
+        """A choice's list to choose from, numbers too; `value` None: nothing is chosen yet."""
+        named = {option if isinstance(option, str) else f"{option:g}": option for option in of.options}
+        first = next((name for name, option in named.items() if option == value), None)
+        return self.mo.ui.dropdown(named, value=first, label=label, full_width=True)
+
     def number(self, of: links.Number, value: float, label: str) -> Any:
         """A control's field to type a number into: a seed has no neighbours."""
         return self.mo.ui.number(of.low, of.high, value=value, label=label, full_width=True)
