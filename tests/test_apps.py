@@ -9,6 +9,7 @@ A run must raise nothing, and show a picture or a callout.
 import ast
 import struct
 import tomllib
+from collections.abc import Iterator
 from itertools import combinations, product
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,40 @@ def test_an_app_has_a_small_thumbnail(path):
     assert content.startswith(b"\x89PNG")
     assert struct.unpack(">II", content[16:24]) == (1200, 630)
     assert 5_000 < len(content) < 200_000
+
+
+# ---- what an app leaves to the package (what it may import: test_layers)
+
+# Numbers made from data, and marks made from numbers. `+` joins words and lists, and counts presses.
+ARITHMETIC = (ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.MatMult)
+REDUCTIONS = frozenset({"sum", "mean", "std", "var", "prod", "dot", "argmax", "argmin", "cumsum", "exp", "log", "sqrt"})
+CHART_WORDS = frozenset({"mark", "encoding", "hconcat", "vconcat", "$schema"})
+AS_IT_IS = frozenset({"rows.n * copies.value"})  # how many rows are fitted, handed to a picture
+
+
+@pytest.mark.parametrize("path", APPS, ids=lambda path: path.stem)
+def test_an_app_computes_nothing_and_builds_no_chart(path):
+    found = set(computed(path.read_text("utf-8"))) - AS_IT_IS
+    assert not found, f"{path.name} does the work of the package: {sorted(found)}"
+
+
+def computed(source: str) -> Iterator[str]:
+    """Arithmetic, reductions and parts of chart specifications in a program."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.BinOp() | ast.AugAssign() if isinstance(node.op, ARITHMETIC):
+                yield ast.unparse(node)
+            case ast.Call(func=ast.Attribute(attr=name) | ast.Name(id=name)) if name in REDUCTIONS:
+                yield ast.unparse(node)
+            case ast.Dict() if CHART_WORDS & {key.value for key in node.keys if isinstance(key, ast.Constant)}:
+                yield ast.unparse(node)
+
+
+def test_computing_is_told_from_words():
+    assert not list(computed('a = [1] + [2]; b = {"k": 1} | {"data": 2}; c = f"{a[-1]:.3f}"; d = presses + 1'))
+    for work in ("2 * x", "x.mean()", "sum(x)", "x @ y", "x - y", "{'mark': 'line'}"):
+        assert list(computed(work)) == [work]
+    assert list(computed("x /= 2")) == ["x /= 2"]
 
 
 # ---- the runs
