@@ -109,10 +109,10 @@ def address(request, marimo_app) -> str:
 
 @pytest.fixture
 def student(request, page, address):
-    """A page on that app, with its pictures and the module's words READY on it; it must end without an error."""
+    """A page on that app, the module's READY words and CHARTS pictures (3) on it; it must end without an error."""
     from tests.browser.lesson import opened
 
-    yield opened(page, address, request.module.READY)
+    yield opened(page, address, request.module.READY, getattr(request.module, "CHARTS", 3))
     assert page.errors == []
     assert page.refused == []
 
