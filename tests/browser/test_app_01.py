@@ -1,91 +1,50 @@
 """The app on the bound as a student uses it, in a browser without a network."""
 
 import re
-from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
-APP = Path(__file__).resolve().parents[2] / "apps" / "01_the_bound.py"
+from tests.browser.lesson import changed, choose, live, picture, without_python
 
-
-@pytest.fixture(scope="module")
-def address(marimo_app):
-    return marimo_app(APP).url
-
-
-@pytest.fixture
-def student(page, address):
-    page.goto(address)
-    expect(page.locator(".em-live[data-revision] svg").nth(2)).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("over 16 half-steps")).to_be_visible(timeout=30_000)
-    yield page
-    assert page.errors == []
-    assert page.refused == []
-
-
-def plot(page, index=0):
-    return page.locator(".em-live").nth(index)
-
-
-def picture(page, index=0):
-    return plot(page, index).locator("svg.marks").inner_html()
-
-
-def choose(page, label, option):
-    page.get_by_role("complementary").get_by_label(label, exact=True).select_option(label=option)
-
-
-def changed(page, before, index=0):
-    page.wait_for_function(
-        """([index, before]) => {
-            const find = (root) => [...root.querySelectorAll('*')].flatMap(
-                (e) => (e.matches('.em-live') ? [e] : []).concat(e.shadowRoot ? find(e.shadowRoot) : []));
-            return find(document)[index]?.querySelector('svg.marks')?.innerHTML !== before;
-        }""",
-        arg=[index, before],
-        timeout=15_000,
-    )
+APP, READY = "01_the_bound.py", "over 16 half-steps"
 
 
 def test_the_scrubber_steps_every_picture_without_python(student):
     before = [picture(student, index) for index in range(3)]
-    sent = []
-    student.on("request", lambda request: sent.append(request.url))
-    expect(plot(student)).to_contain_text("at θ = 0.2 the bound touches log p(x)")
-    scrubber = plot(student).get_by_role("slider", name="half-step")
-    scrubber.press("ArrowRight")
-    expect(plot(student)).to_contain_text("ELBO +24, gap +6.79: log p(x) +30.8")
-    for index in range(3):
-        changed(student, before[index], index)
-    expect(plot(student, 1)).to_contain_text("−53.624 + 38.080 = −15.544")
-    scrubber.press("ArrowRight")
-    expect(plot(student)).to_contain_text("gap 6.79 closes")
-    assert not [url for url in sent if "/api/" in url], "stepping asked Python"
+    with without_python(student):
+        expect(live(student)).to_contain_text("at θ = 0.2 the bound touches log p(x)")
+        scrubber = live(student).get_by_role("slider", name="half-step")
+        scrubber.press("ArrowRight")
+        expect(live(student)).to_contain_text("ELBO +24, gap +6.79: log p(x) +30.8")
+        for index in range(3):
+            changed(student, before[index], index)
+        expect(live(student, 1)).to_contain_text("−53.624 + 38.080 = −15.544")
+        scrubber.press("ArrowRight")
+        expect(live(student)).to_contain_text("gap 6.79 closes")
 
 
 def test_every_control_changes_the_picture_in_place(student):
-    plot(student).locator("svg.marks").evaluate("svg => { svg.mine = true; }")
+    live(student).locator("svg.marks").evaluate("svg => { svg.mine = true; }")
     before = picture(student)
     student.get_by_role("slider", name="start θ").press("ArrowRight")
-    expect(plot(student)).to_contain_text("at θ = 0.21 the bound touches")
+    expect(live(student)).to_contain_text("at θ = 0.21 the bound touches")
     changed(student, before)
     student.get_by_role("slider", name="away from the posterior").press("End")
-    expect(plot(student)).to_contain_text(re.compile(r"at θ = 0\.21 the gap is [\d.]+ nats"))
+    expect(live(student)).to_contain_text(re.compile(r"at θ = 0\.21 the gap is [\d.]+ nats"))
     expect(student.get_by_text("nothing was promised")).to_be_visible()
     before = picture(student)
     choose(student, "towards", "all on the least likely z")
     changed(student, before)
-    assert plot(student).locator("svg.marks").evaluate("svg => svg.mine === true"), "the picture was drawn anew"
+    assert live(student).locator("svg.marks").evaluate("svg => svg.mine === true"), "the picture was drawn anew"
 
 
 def test_one_row_of_the_coins_owns_the_gap_and_answers_are_marked(student):
     choose(student, "example", "Two coins: five times ten tosses")
-    expect(plot(student)).to_contain_text("chance of heads of coin 0", timeout=15_000)
+    expect(live(student)).to_contain_text("chance of heads of coin 0", timeout=15_000)
     choose(student, "Q of which row", "row 1: 9 heads")
     student.get_by_role("slider", name="away from the posterior").press("End")
-    expect(plot(student)).to_contain_text("the gap is", timeout=15_000)
-    expect(plot(student, 2)).to_contain_text("9 heads")
+    expect(live(student)).to_contain_text("the gap is", timeout=15_000)
+    expect(live(student, 2)).to_contain_text("9 heads")
     answer_rightly_and_wrongly(student)
 
 
@@ -110,5 +69,5 @@ def test_a_link_restores_the_controls_and_fits_a_phone(new_page, address):
     expect(page.get_by_text("EM has come to a saddle")).to_be_visible(timeout=60_000)
     expect(page.locator(".em-live[data-revision] svg").first).to_be_visible(timeout=60_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
-    assert plot(page).bounding_box()["width"] <= 400
+    assert live(page).bounding_box()["width"] <= 400
     assert page.errors == []
