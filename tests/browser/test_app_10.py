@@ -1,56 +1,20 @@
 """The app on hidden Markov models as a student uses it, in a browser without a network."""
 
 import re
-from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
-APP = Path(__file__).resolve().parents[2] / "apps" / "10_hidden_in_time.py"
+from tests.browser.lesson import changed, live, picture, without_python
 
-
-@pytest.fixture(scope="module")
-def address(marimo_app):
-    return marimo_app(APP).url
-
-
-@pytest.fixture
-def student(page, address):
-    page.goto(address)
-    expect(page.locator(".em-live[data-revision] svg.marks").nth(3)).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("over 60 half-steps")).to_be_visible(timeout=30_000)
-    yield page
-    assert page.errors == []
-    assert page.refused == []
-
-
-def chart(page, index):
-    """Series, lattice, staircase, transitions; then the chart of the open tab."""
-    return page.locator(".em-live").nth(index)
-
-
-def drawing(page, index=0):
-    return chart(page, index).locator("svg.marks").inner_html()
-
-
-def changed(page, before, index=0):
-    page.wait_for_function(
-        """([index, before]) => {
-            const find = (root) => [...root.querySelectorAll('*')].flatMap(
-                (e) => (e.matches('.em-live') ? [e] : []).concat(e.shadowRoot ? find(e.shadowRoot) : []));
-            const live = find(document)[index];
-            return live && live.querySelector('svg.marks')?.innerHTML !== before;
-        }""",
-        arg=[index, before],
-        timeout=15_000,
-    )
+APP, READY = "10_hidden_in_time.py", "over 60 half-steps"
+CHARTS = 4
 
 
 def test_every_control_changes_the_pictures(student):
     side = student.get_by_role("complementary")
     student.get_by_role("slider", name=re.compile("states k")).press("ArrowRight")
-    expect(chart(student, 1)).to_contain_text("2 smoothed", timeout=15_000)
-    expect(chart(student, 3)).to_contain_text("0.")
+    expect(live(student, 1)).to_contain_text("2 smoothed", timeout=15_000)
+    expect(live(student, 3)).to_contain_text("0.")
     actions = (
         lambda: student.get_by_role("switch", name=re.compile("equilibrium")).click(),
         lambda: student.get_by_role("slider", name=re.compile("pseudo-moves")).press("End"),
@@ -59,32 +23,30 @@ def test_every_control_changes_the_pictures(student):
         lambda: student.get_by_role("slider", name=re.compile("first steps")).press("PageDown"),
     )
     for action in actions:
-        before = drawing(student, 3)
+        before = picture(student, 3)
         action()
         changed(student, before, 3)
     for data, words in (("long or short", "long"), ("waiting time", "waiting"), ("three known states", "count")):
         name = side.get_by_label("data", exact=True).locator("option").filter(has_text=data).text_content()
         side.get_by_label("data", exact=True).select_option(label=name)
-        expect(chart(student, 0)).to_contain_text(words, timeout=15_000)
+        expect(live(student, 0)).to_contain_text(words, timeout=15_000)
 
 
 def test_one_scrubber_moves_every_chart_without_python(student):
-    sent = []
-    student.on("request", lambda request: sent.append(request.url))
-    before = [drawing(student, index) for index in range(5)]
-    scrubber = chart(student, 0).get_by_role("slider", name="half-step")
-    scrubber.focus()
-    scrubber.press("ArrowRight")
-    for index in range(5):
-        expect(chart(student, index)).to_contain_text("iteration 1, after the M-step: θ moved, q held")
-        changed(student, before[index], index)
-    held = chart(student, 1).locator("svg.marks").locator(".mark-rect").first.inner_html()
-    scrubber.press("ArrowLeft")
-    expect(chart(student, 1)).to_contain_text("iteration 1, after the E-step")
-    assert chart(student, 1).locator("svg.marks").locator(".mark-rect").first.inner_html() == held, "q is held by M"
-    scrubber.press("End")
-    expect(chart(student, 3)).to_contain_text("iteration 30, after the M-step")
-    assert not [url for url in sent if "/api/" in url], "stepping asked Python"
+    with without_python(student):
+        before = [picture(student, index) for index in range(5)]
+        scrubber = live(student, 0).get_by_role("slider", name="half-step")
+        scrubber.focus()
+        scrubber.press("ArrowRight")
+        for index in range(5):
+            expect(live(student, index)).to_contain_text("iteration 1, after the M-step: θ moved, q held")
+            changed(student, before[index], index)
+        held = live(student, 1).locator("svg.marks").locator(".mark-rect").first.inner_html()
+        scrubber.press("ArrowLeft")
+        expect(live(student, 1)).to_contain_text("iteration 1, after the E-step")
+        assert live(student, 1).locator("svg.marks").locator(".mark-rect").first.inner_html() == held, "q is held by M"
+        scrubber.press("End")
+        expect(live(student, 3)).to_contain_text("iteration 30, after the M-step")
 
 
 def test_exercises_are_marked_and_slips_are_named(student):
