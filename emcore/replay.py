@@ -52,19 +52,18 @@ def _block(problem: Problem, path: Sequence[Any], first: int) -> Iterator[HalfSt
     probs, log_likelihood = normalize_log_rows(log_joint)
     posterior = CategoricalPosterior(probs, log_joint - log_likelihood[:, None])
     q = posterior.rows(slice(0, steps * n))
+    entropy = q.entropy()  # q moves in the E-step alone
 
-    def at(places: slice) -> Iterator[tuple[np.ndarray, ...]]:
+    def at(places: slice, kl: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
         """log p(x_i), E_q log p(x_i, z), H(q_i) and KL_i (n,) of each step, at the params of these rows."""
-        tables = (
-            log_likelihood[places],
-            expectation_rows(q.probs, log_joint[places]),
-            q.entropy(),
-            q.kl(posterior.rows(places)),
-        )
+        tables = (log_likelihood[places], expectation_rows(q.probs, log_joint[places]), entropy, kl)
         return zip(*(table.reshape(steps, n) for table in tables))
 
-    after = at(slice(n, None)) if len(path) > 1 else iter(())
-    for i, rows in enumerate(at(slice(0, steps * n))):
+    after: Iterator[tuple[np.ndarray, ...]] = iter(())
+    if len(path) > 1:
+        new = slice(n, None)
+        after = at(new, q.kl(posterior.rows(new)))
+    for i, rows in enumerate(at(slice(0, steps * n), np.zeros(steps * n))):  # q is the posterior: KL is 0
         own = q.rows(slice(i * n, (i + 1) * n))
         yield _record(problem, first + i, "E", path[i], own, *rows)
         if len(path) > 1:
