@@ -45,13 +45,7 @@ def _(map_view, optima_view):
 
 @app.cell(hide_code=True)
 def _(found, path):
-    mo.vstack(
-        [
-            mo.callout(path.words, kind=path.loudness),
-            mo.callout(found.message, kind=found.kind),
-        ],
-        gap=0.5,
-    )
+    mo.vstack([mo.callout(path.words, kind=path.loudness), mo.callout(found.message, kind=found.kind)], gap=0.5)
     return
 
 
@@ -74,7 +68,7 @@ def _(guess):
 
 @app.cell(hide_code=True)
 def _(closer_look, closer_words):
-    mo.vstack([closer_look, mo.plain_text(closer_words)])
+    mo.vstack([closer_look, mo.md(closer_words)])
     return
 
 
@@ -82,11 +76,7 @@ def _(closer_look, closer_words):
 def _():
     # The last exercise is marked by running what is asked.
     answers = page.answer_fields(classroom.exercises())
-    beta_answer = mo.ui.dropdown(
-        {f"{beta:g}": beta for beta in classroom.CONTROLS["beta"].options},
-        label=classroom.BETA_QUESTION,
-        full_width=True,
-    )
+    beta_answer = page.chosen(classroom.CONTROLS["beta"], None, classroom.BETA_QUESTION)
     return answers, beta_answer
 
 
@@ -115,9 +105,7 @@ def _(found, here, path, restores):
             page.csv(path.csv, "path.csv", "path on the map"),
             page.csv(found.csv, "optima.csv", "where the starts ended"),
         ],
-        "In fifty minutes: predict the equal coins, then set the start to “equal”; show where every start ends; nudge "
-        "off the saddle; vote on which iris fit to publish, then look at how each ended; set the prior to 0.001 and "
-        "ask again; shrink a component onto a galaxy; find a β.",
+        classroom.PLAN,
     )
     return
 
@@ -163,75 +151,38 @@ def _(linked):
 @app.cell(hide_code=True)
 def _(linked):
     # Sixty runs take a second: only when asked for.
-    _form = mo.md("{data}\n\n{prior}\n\n{starts}\n\n{seed}")
-    many = _form.batch(
-        data=mo.ui.dropdown(list(classroom.MANY), value=linked["data"], label="data", full_width=True),
-        prior=mo.ui.dropdown(
-            [f"{strength:g}" for strength in classroom.CONTROLS["prior"].options],
-            value=f"{linked['prior']:g}",
-            label="prior strength",
-            full_width=True,
-        ),
-        starts=mo.ui.dropdown(
-            [str(number) for number in classroom.CONTROLS["starts"].options],
-            value=str(linked["starts"]),
-            label="how many starts",
-            full_width=True,
-        ),
-        seed=mo.ui.number(0, 9999, value=linked["seed"], label="seed", full_width=True),
-    ).form(submit_button_label="run the starts", bordered=False)
+    _names = {"data": "data", "prior": "prior strength", "starts": "how many starts"}
+    _fields = {name: page.chosen(classroom.CONTROLS[name], linked[name], label) for name, label in _names.items()}
+    _seed = page.number(classroom.CONTROLS["seed"], linked["seed"], "seed")
+    _form = mo.md("{data}\n\n{prior}\n\n{starts}\n\n{seed}").batch(**_fields, seed=_seed)
+    many = _form.form(submit_button_label="run the starts", bordered=False)
     return (many,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
     saddle = page.control(classroom.CONTROLS["saddle"], linked["saddle"], "saddle of")
-    return (saddle,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
     nudge = page.control(classroom.CONTROLS["nudge"], linked["nudge"], "nudge")
-    return (nudge,)
+    return nudge, saddle
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    galaxy = mo.ui.dropdown(
-        {f"{velocity} thousand km/s": velocity for velocity in traps.PINNED},
-        value=f"{linked['galaxy']} thousand km/s",
-        label="pinned on the galaxy at",
-        full_width=True,
-    )
-    return (galaxy,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
+    galaxy = page.chosen(classroom.CONTROLS["galaxy"], linked["galaxy"], "pinned on the galaxy at, thousand km/s")
     sd = page.control(classroom.CONTROLS["width"], linked["width"], "sd at the start")
-    return (sd,)
+    return galaxy, sd
 
 
 @app.cell(hide_code=True)
 def _(linked):
     names = mo.ui.radio({"2": 2, "3": 3}, value=str(linked["names"]), label="components", inline=True)
-    return (names,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
     beta = page.control(classroom.CONTROLS["beta"], linked["beta"], "first β", debounce=True)
-    return (beta,)
+    return beta, names
 
 
 @app.cell(hide_code=True)
 def _(basins, beta, closer_look, galaxy, many, names, nudge, put_back, saddle, sd, share, start, which):
-    _own = {
-        "A saddle and a nudge": [saddle, nudge],
-        "A spike": [galaxy, sd],
-        "Two names, one fit": [names],
-        "Annealing": [beta],
-    }
+    _own = dict(zip(classroom.TABS, [[saddle, nudge], [galaxy, sd], [names], [beta]], strict=True))
     mo.sidebar(
         [
             mo.md("**The map**"),
@@ -258,64 +209,31 @@ def _():
     map_view = mo.ui.anywidget(map_chart)
     optima_chart = LiveChart(height=380)
     optima_view = mo.ui.anywidget(optima_chart)
-    escape_chart, spike_chart, swap_chart, annealing_chart = (LiveChart(height=320) for _ in range(4))
-    closer_look = page.tabs(
-        {
-            "A saddle and a nudge": mo.ui.anywidget(escape_chart),
-            "A spike": mo.ui.anywidget(spike_chart),
-            "Two names, one fit": mo.ui.anywidget(swap_chart),
-            "Annealing": mo.ui.anywidget(annealing_chart),
-        }
-    )
-    return (
-        annealing_chart,
-        closer_look,
-        escape_chart,
-        map_chart,
-        map_view,
-        optima_chart,
-        optima_view,
-        spike_chart,
-        swap_chart,
-    )
+    closer = {tab: LiveChart(height=320) for tab in classroom.TABS}
+    closer_look = page.tabs({tab: mo.ui.anywidget(chart) for tab, chart in closer.items()})
+    return closer, closer_look, map_chart, map_view, optima_chart, optima_view
 
 
 @app.cell(hide_code=True)
 def _(linked, map_chart, put_back, share, start, which):
     # A new map or start puts the handle there; so does the button. A link may place it elsewhere.
-    land = landscape.terrain(landscape.MAPS[which.value], share.value)
-    _named = land.starts[landscape.STARTS.index(start.value)]
-    _as_linked = (which.value, share.value, start.value) == (linked["map"], linked["share"], linked["start"])
-    _from_link = _as_linked and put_back.value == 0 and len(linked["place"]) == 1
-    map_chart.place(linked["place"] if _from_link else [_named])
-    return (land,)
+    placed = classroom.first_place(linked, which.value, share.value, start.value, put_back.value)
+    map_chart.place([placed])
+    return (placed,)
 
 
 @app.cell(hide_code=True)
-def _(land, map_chart, map_view, share, which):
-    _ = land, map_view.value
+def _(map_chart, map_view, placed, share, which):
+    _ = placed, map_view.value
     place = tuple(map_chart.handles[0])
     path = landscape.climb(landscape.MAPS[which.value], share.value, place)
     return path, place
 
 
 @app.cell(hide_code=True)
-def _(basins, land, map_chart, path, share, which):
-    _name = landscape.MAPS[which.value]
-    _others = landscape.basins(_name, share.value) if basins.value else None
-    _ = map_chart.update(
-        maps.landscape(
-            *landscape.heights(_name, share.value),
-            path.places,
-            path.log_likelihood,
-            titles=land.titles,
-            domain=land.domain,
-            starts=_others and _others.starts,
-            ends=_others and _others.ends,
-            width="container",
-            height=330,
-        )
-    )
+def _(basins, map_chart, path, share, which):
+    _drawn = landscape.drawn(landscape.MAPS[which.value], share.value, path, basins.value)
+    _ = map_chart.update(maps.landscape(**_drawn, width="container", height=330))
     return
 
 
@@ -334,38 +252,28 @@ def _(found, optima_chart):
 
 
 @app.cell(hide_code=True)
-def _(annealing_chart, beta, closer_look, escape_chart, galaxy, names, nudge, saddle, sd, spike_chart, swap_chart):
+def _(beta, closer, closer_look, galaxy, names, nudge, saddle, sd):
     # Only the picture of the open tab is drawn (all in an exported page).
     _size = {"width": "container", "height": 300}
     for _tab in page.opened(closer_look):
         match _tab:
-            case "A saddle and a nudge":
-                _runs = [traps.escape(classroom.SADDLES[saddle.value], step) for step in traps.NUDGES]
-                escape_chart.update(curves.escape({r.nudge: r.apart for r in _runs}, nudge.value, traps.APART, **_size))
-                closer_words = traps.escape(classroom.SADDLES[saddle.value], nudge.value).message
-            case "A spike":
+            case classroom.NUDGE:
+                _which = classroom.SADDLES[saddle.value]
+                _picture = curves.escape(traps.distances(_which), nudge.value, traps.APART, **_size)
+                closer_words = traps.escape(_which, nudge.value).message
+            case classroom.SPIKE:
                 _pinned = traps.spike(galaxy.value, sd.value)
-                spike_chart.update(
-                    curves.spike(
-                        _pinned.sd,
-                        _pinned.log_likelihood,
-                        _pinned.interior,
-                        _pinned.path_sd,
-                        _pinned.path_log_likelihood,
-                        **_size,
-                    )
-                )
-                closer_words = _pinned.words
-            case "Two names, one fit":
+                _picture, closer_words = curves.spike(*_pinned.drawn, **_size), _pinned.words
+            case classroom.NAMES:
                 _swaps = traps.swaps(names.value)
-                swap_chart.update(
-                    curves.between([(swap.title, swap.log_likelihood) for swap in _swaps], _swaps[0].grid, **_size)
-                )
+                _lines = [(swap.title, swap.log_likelihood) for swap in _swaps]
+                _picture = curves.between(_lines, _swaps[0].grid, **_size)
                 closer_words = traps.swaps_in_words(_swaps)
-            case _:
+            case classroom.ANNEALING:
                 _seen = traps.annealed(beta.value)
-                annealing_chart.update(curves.annealing(_seen.plain, _seen.runs, _seen.top, _seen.warm, **_size))
+                _picture = curves.annealing(_seen.plain, _seen.runs, _seen.top, _seen.warm, **_size)
                 closer_words = _seen.message
+        closer[_tab].update(_picture)
     return (closer_words,)
 
 

@@ -70,8 +70,8 @@ def _(guess):
 
 
 @app.cell(hide_code=True)
-def _(closer_look):
-    mo.vstack([closer_look])
+def _(closer_look, tables):
+    mo.vstack([closer_look, *tables])
     return
 
 
@@ -119,7 +119,7 @@ def _(linked):
 
 @app.cell(hide_code=True)
 def _(linked):
-    share = page.control(classroom.CONTROLS["share"], linked["share"], "share censored")
+    share = page.control(classroom.CONTROLS["share"], linked["share"], "share censored", debounce=True)
     return (share,)
 
 
@@ -171,21 +171,16 @@ def _():
     shares = LiveChart(height=160)
     information_view = mo.ui.anywidget(shares)
     estimated = LiveChart(height=320, link="iteration", quiet=True)
-    estimated_view = mo.ui.anywidget(estimated)
     guarded = LiveChart(height=320)
-    guarded_view = mo.ui.anywidget(guarded)
-    return (
-        error_view,
-        errors,
-        estimated,
-        estimated_view,
-        guarded,
-        guarded_view,
-        information_view,
-        left,
-        left_view,
-        shares,
+    closer_look = page.tabs(
+        {
+            "Stopping rules": mo.md(arrival.COLUMNS),
+            "The rate from three iterates": mo.ui.anywidget(estimated),
+            "Standard errors": mo.md(classroom.ERRORS),
+            "Why a guard?": mo.ui.anywidget(guarded),
+        }
     )
+    return closer_look, error_view, errors, estimated, guarded, information_view, left, left_view, shares
 
 
 @app.cell(hide_code=True)
@@ -212,32 +207,22 @@ def _(left, ran, shares):
 
 
 @app.cell(hide_code=True)
-def _(estimated_view, guarded_view, rules_view, errors_view):
-    closer_look = mo.ui.tabs(
-        {
-            "Stopping rules": rules_view,
-            "The rate from three iterates": estimated_view,
-            "Standard errors": errors_view,
-            "Why a guard?": guarded_view,
-        }
-    )
-    return (closer_look,)
-
-
-@app.cell(hide_code=True)
-def _(digits, ran):
-    rules_view = mo.md(markdown_table(arrival.rows(ran, classroom.tolerance(digits.value))))
-    errors_view = mo.md(markdown_table(classroom.errors_table(ran)))
-    return errors_view, rules_view
-
-
-@app.cell(hide_code=True)
-def _(estimated, guarded, level, name, ran):
+def _(closer_look, digits, estimated, guarded, level, name, ran):
+    # Only the open tab is filled (all in an exported page).
     _size = {"width": "container", "height": 300}
-    _seen = arrival.watch(ran)
-    _ = estimated.update(curves.rates(_seen.rate, ran.em.error, ran.rate.from_information, **_size))
-    _ = guarded.update(curves.guard(classroom.below(ran, speed.bare_squarem(name, level)), **_size))
-    return
+    tables = []
+    for _tab in page.opened(closer_look):
+        match _tab:
+            case "Stopping rules":
+                tables += [mo.md(markdown_table(arrival.rows(ran, classroom.tolerance(digits.value))))]
+            case "The rate from three iterates":
+                _rates = arrival.watch(ran).rate
+                estimated.update(curves.rates(_rates, ran.em.error, ran.rate.from_information, **_size))
+            case "Standard errors":
+                tables += [mo.md(markdown_table(classroom.errors_table(ran)))]
+            case "Why a guard?":
+                guarded.update(curves.guard(classroom.below(ran, speed.bare_squarem(name, level)), **_size))
+    return (tables,)
 
 
 @app.cell(hide_code=True)

@@ -13,7 +13,7 @@ from emcore.charts import landscape as maps
 from emcore.charts import traps as curves
 from emcore.charts.live import live_spec
 from emcore.classroom import landscape_class, links, traps
-from emcore.classroom.landscape import COINS, MAPS, MURRAY, NOTICES, basins, climb, em_path, heights, terrain
+from emcore.classroom.landscape import COINS, MAPS, MURRAY, NOTICES, basins, climb, drawn, em_path, heights, terrain
 from emcore.classroom.optima import ManySettings, ends
 from emcore.stopping import Status
 
@@ -240,6 +240,15 @@ def test_a_temperature_is_marked_by_trying_it():
     assert "Too cold" in landscape_class.mark_beta(0.8).words
 
 
+def test_a_link_may_place_the_start_until_another_is_chosen():
+    linked = links.read({"place": "0.3,0.4"}, landscape_class.CONTROLS)
+    title = linked["map"]
+    assert landscape_class.first_place(linked, title, 0.5, "apart", 0) == (0.3, 0.4)
+    assert landscape_class.first_place(linked, title, 0.5, "apart", 1) == (0.85, 0.3)
+    assert landscape_class.first_place(linked, title, 0.5, "equal", 0) == (0.5, 0.5)
+    assert landscape_class.first_place(linked, title, 0.4, "apart", 0) == (0.85, 0.3)
+
+
 def test_links_restore_many_starts_and_presets_are_allowed():
     settings = ManySettings("galaxies", 4, 0.001, 20, 7)
     written = {name: str(value) for name, value in landscape_class.many_as_link(settings).items()}
@@ -254,10 +263,7 @@ def test_links_restore_many_starts_and_presets_are_allowed():
 
 
 def drawn_map(name=COINS, start=(0.85, 0.3), others=False):
-    land, path, found = terrain(name), climb(name, 0.5, start), basins(COINS)
-    extra = {"starts": found.starts, "ends": found.ends} if others else {}
-    places, values = path.places, path.log_likelihood
-    return maps.landscape(*heights(name), places, values, titles=land.titles, domain=land.domain, **extra)
+    return maps.landscape(**drawn(name, 0.5, climb(name, 0.5, start), others))
 
 
 def every_chart():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from emcore.charts import convergence as curves
+from emcore.charts.decades import POWERS, power_of_ten
 from emcore.charts.live import live_spec
 from emcore.classroom import links, speed_class
 from emcore.classroom.arrival import AITKEN, DISTANCE, GAIN, RULES, STEP, at, marks, rows, stops, watch
@@ -121,7 +122,7 @@ def test_only_the_predicted_distance_keeps_its_word_for_every_number():
     assert found[AITKEN].gain_left == pytest.approx(1e-4, rel=0.02)
     assert found[AITKEN].distance > 40 * 1e-4
     assert found[DISTANCE].distance == pytest.approx(1e-4, rel=0.01)
-    assert [row["kept its word"] for row in rows(race(NOTICES), 1e-4)] == ["no", "no", "yes", "yes"]
+    assert [row["kept"] for row in rows(race(NOTICES), 1e-4)] == ["no", "no", "yes", "yes"]
     assert marks(race(NOTICES), 1e-4) == [(rule, found[rule].iteration) for rule in RULES]
 
 
@@ -130,7 +131,7 @@ def test_a_rule_that_never_stops_says_so():
     assert found[-1].iteration is None
     assert np.isnan(found[-1].distance)
     last = rows(race(NOTICES), 1e-9)[-1]
-    assert (last["stops after iteration"], last["kept its word"]) == ("never", "—")
+    assert (last["stops after"], last["kept"]) == ("never", "—")
     assert DISTANCE not in dict(marks(race(NOTICES), 1e-9))
 
 
@@ -195,7 +196,7 @@ def test_tables_are_written_for_the_page():
     made = markdown_table(rows(race(NOTICES), 1e-4)).splitlines()
     assert len(made) == 2 + len(RULES)
     assert made[1] == "|" + "---|" * 6
-    assert made[0].startswith("| rule | stops after iteration |")
+    assert made[0].startswith("| rule | stops after |")
     assert markdown_table([]) == ""
     assert markdown_table([{"a": "x|y"}]).endswith("| x\\|y |")
 
@@ -208,6 +209,13 @@ def test_a_run_downloads_with_every_number():
 
 
 # ---- charts
+
+
+def test_ticks_are_written_as_powers_of_ten():
+    assert [power_of_ten(10.0**e) for e in (-12, -3, -2, 0, 2, 4)] == ["10⁻¹²", "10⁻³", "0.01", "1", "100", "10⁴"]
+    axis = every_chart(LINKAGE)["errors"].to_dict()["layer"][0]["encoding"]["y"]["axis"]
+    assert axis["labelExpr"] == POWERS
+    assert "format" not in axis
 
 
 def every_chart(name=NOTICES, level=0.5, tolerance=1e-4):

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from emcore.charts.grammar import Json, as_text, fitting, layer, powers_of_ten, quantitative, titled
+from emcore.charts.decades import decades
+from emcore.charts.grammar import Json, as_text, fitting, layer, quantitative, titled
 from emcore.charts.picture import Picture
 from emcore.charts.theme import BLACK, BLUE, GREEN, GREY, LABEL_SIZE, PURPLE, SKY, VERMILLION
 
@@ -63,11 +64,11 @@ def error_curves(
     now = {"filter": "datum.frame == frame"}
     at = {
         "x": quantitative("evaluations", "passes over the data", scale={"zero": False, "nice": False}, axis=_whole()),
-        "y": powers_of_ten("distance from the limit, standard errors", "error", domain=[1e-9, 100.0]),
+        "y": decades("distance from the limit, standard errors", "error", domain=[1e-9, 100.0]),
     }
     tips = [as_text("scheme"), quantitative("evaluations", "passes"), quantitative("error", "distance", format=".3g")]
     look = _scheme_channels()
-    name: Json = {"align": "left", "dx": 9, "dy": -9, "fontSize": LABEL_SIZE, "color": PURPLE, "tooltip": None}
+    name: Json = {"align": "left", "dx": 9, "dy": -9, "fontSize": LABEL_SIZE, "color": BLACK, "tooltip": None}
     name |= {"fontWeight": "bold"}
     below = {"align": "right", "dx": -9, "dy": 12}
     square: Json = {"shape": "square", "filled": True, "color": BLUE, "stroke": BLACK, "size": 170, "opacity": 1}
@@ -78,7 +79,7 @@ def error_curves(
         layer("text", at | {"text": as_text("label")}, close, _every_other(0), data="marks", **name),
         layer("text", at | {"text": as_text("label")}, close, _every_other(1), data="marks", **name | below),
         layer("point", at, close, now, data="frames", tooltip=None, **square),
-        layer("text", {"text": as_text("words")}, now, data="frames", fontSize=fitting(width, 430), **above),
+        layer("text", {"text": as_text("words")}, now, data="frames", fontSize=fitting(width, 370), **above),
     ]
     last = len(frames) - 1
     bind = {"input": "range", "min": 0, "max": last, "step": 1, "name": "along the run "}
@@ -98,7 +99,7 @@ def error_curves(
         ],
         "frames": [_point(em, t) | {"frame": frame, "words": words(t)} for frame, t in enumerate(frames.tolist())],
     }
-    return Picture(spec | titled("Error, log axis: straight is linear"), tables)
+    return Picture(spec | titled("Error, log axis: straight is linear", width), tables)
 
 
 def _whole() -> Json:
@@ -154,7 +155,7 @@ def predictions(
     common = {"field": "line", "type": "nominal", "legend": _key()}
     at = {
         "x": quantitative("iteration", "iteration of EM", scale={"nice": False, "zero": False}, axis=_whole()),
-        "y": powers_of_ten("nats", "value"),
+        "y": decades("nats", "value"),
     }
     look = {
         "stroke": common | {"scale": {"domain": names, "range": colours}},
@@ -168,7 +169,7 @@ def predictions(
     ]
     said = f"Nats still to gain by iteration, from {true_left[0]:.3g}; where EM is slow the last gain is far smaller."
     spec = {"width": width, "height": height, "layer": layers, "description": said, "params": [_follower(len(frames))]}
-    return Picture(spec | titled("A small gain is not nearness"), {"nats": rows})
+    return Picture(spec | titled("A small gain is not nearness", width), {"nats": rows})
 
 
 def rates(
@@ -190,7 +191,7 @@ def rates(
         "y": quantitative("rate", "step ÷ step before", scale={"domain": [0, 1.1], "nice": False}, axis=axis),
     }
     tips = [quantitative("iteration", "iteration"), quantitative("rate", "estimate", format=".6f")]
-    words = {"align": "left", "x": 6, "dy": 14, "color": PURPLE, "fontWeight": "bold", "tooltip": None}
+    words = {"align": "left", "x": 6, "dy": 16, "color": BLACK, "fontWeight": "bold", "tooltip": None}
     truth = {"y": at["y"] | {"field": "rate"}}
     now = {"filter": "datum.frame == frame"}
     layers = [
@@ -205,7 +206,7 @@ def rates(
     said = f"The estimated rate by iteration; the share of missing information is {true_rate:.6g}."
     spec = {"width": width, "height": height, "layer": layers, "description": said, "params": [_follower(len(frames))]}
     truth_row = [{"rate": float(true_rate), "label": f"share missing {true_rate:.5f}"}]
-    return Picture(spec | titled("Three iterates estimate the rate"), {"rates": rows, "truth": truth_row})
+    return Picture(spec | titled("Three iterates estimate the rate", width), {"rates": rows, "truth": truth_row})
 
 
 def _follower(n: int) -> Json:
@@ -237,7 +238,7 @@ def information(fractions: np.ndarray, *, width: int | str = 520, height: int = 
     ]
     said = f"Missing shares of information by direction: {', '.join(f'{share:.2%}' for share in shares)}."
     spec = {"width": width, "height": height, "layer": layers, "description": said}
-    return Picture(spec | titled("Complete = observed + missing"), {"shares": rows})
+    return Picture(spec | titled("Complete = observed + missing", width), {"shares": rows})
 
 
 def guard(below: Mapping[str, tuple[np.ndarray, np.ndarray]], *, width: int | str = 520, height: int = 300) -> Picture:
@@ -258,7 +259,7 @@ def guard(below: Mapping[str, tuple[np.ndarray, np.ndarray]], *, width: int | st
     common = {"field": "line", "type": "nominal", "legend": _key()}
     at = {
         "x": quantitative("evaluations", "passes over the data", scale={"nice": False}, axis=_whole()),
-        "y": powers_of_ten("nats below the limit", "value"),
+        "y": decades("nats below the limit", "value"),
     }
     look = {
         "stroke": common | {"scale": {"domain": names, "range": [VERMILLION, GREEN]}},
@@ -272,4 +273,4 @@ def guard(below: Mapping[str, tuple[np.ndarray, np.ndarray]], *, width: int | st
     ]
     said = f"Nats below the limit by passes over the data for {' and '.join(names)}; a cross is a fall of log p(x)."
     spec = {"width": width, "height": height, "layer": layers, "description": said}
-    return Picture(spec | titled("✕: the leap went down"), {"below": rows})
+    return Picture(spec | titled("✕: the leap went down", width), {"below": rows})

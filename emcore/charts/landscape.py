@@ -56,7 +56,7 @@ def landscape(
         layer("line", at | order, so_far, data="path", color=BLUE, strokeWidth=3, clip=True, tooltip=None),
         layer("point", at | {"tooltip": tips}, so_far, data="path", size=45, opacity=1, **square),
         layer("point", at, now, data="path", size=190, opacity=1, stroke=BLACK, **square, tooltip=None),
-        layer("text", {"text": as_text("title")}, now, data="path", fontSize=fitting(width, 400), **words),
+        layer("text", {"text": as_text("title")}, now, data="path", fontSize=fitting(width, 370), **words),
     ]
     last = len(path) - 1
     bind = {"input": "range", "min": 0, "max": last, "step": 1, "name": "iteration "}
@@ -72,7 +72,7 @@ def landscape(
         "path": _path_table(path, values),
         "starts": _starts_table(starts, ends),
     }
-    return Picture(spec | titled("log p(x): white is the summit"), tables)
+    return Picture(spec | titled("log p(x): white is the summit", width), tables)
 
 
 def _in_words(path: np.ndarray, values: np.ndarray, titles: Sequence[str]) -> str:
@@ -187,7 +187,7 @@ def optima(
     roomy = {"scale": {"zero": False, "padding": 40}, "axis": {"tickCount": 5}}
     at = {"x": quantitative("objective", "objective reached (nats): higher →", **roomy)}
     spec = {"width": width, "height": height, "layer": _optima_layers(at, starts), "description": _ends_in_words(found)}
-    title = titled("Ends reached: ● sound ✕ collapsed")
+    title = titled("Ends reached: ● sound ✕ collapsed", width)
     return Picture(spec | title, {"optima": rows})
 
 

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from emcore.charts.grammar import Json, as_text, layer, powers_of_ten, quantitative, titled
+from emcore.charts.decades import POWERS, decades, power_of_ten
+from emcore.charts.grammar import Json, as_text, layer, quantitative, titled
 from emcore.charts.picture import Picture
 from emcore.charts.scene import plain
 from emcore.charts.theme import BLACK, BLUE, GREEN, GREY, LABEL_SIZE, VERMILLION
 
 
 def _whole() -> Json:
-    return {"tickMinStep": 1, "grid": False, "format": "d"}
+    return {"tickMinStep": 1, "tickCount": 5, "grid": False, "format": "d"}
 
 
 def escape(
@@ -22,18 +23,18 @@ def escape(
     `limit`: the distance that counts as separated. A distance of 0 (no nudge) is nowhere on a log axis.
     """
     rows = [
-        {"nudge": nudge, "iteration": t, "apart": float(value), "chosen": nudge == chosen, "label": f"{nudge:g}"}
+        {"nudge": nudge, "iteration": t, "apart": float(value), "chosen": nudge == chosen, "label": power_of_ten(nudge)}
         for nudge, values in apart.items()
         for t, value in enumerate(values)
         if value > 0
     ]
     at = {
         "x": quantitative("iteration", "iteration", axis=_whole()),
-        "y": powers_of_ten("distance from the saddle", "apart", domain=[1e-7, 1.0]),
+        "y": decades("distance from the saddle", "apart", domain=[1e-7, 1.0]),
     }
     each = at | {"detail": {"field": "nudge", "type": "nominal"}}
     mine = {"filter": "datum.chosen"}
-    label = {"align": "left", "fontSize": LABEL_SIZE, "dx": 4, "dy": -10, "tooltip": None}
+    label = {"align": "left", "baseline": "top", "fontSize": LABEL_SIZE, "dx": 9, "dy": 1, "tooltip": None}
     tips = [quantitative("iteration", "iteration"), quantitative("apart", "apart", format=".4g")]
     layers = [
         layer("rule", {"y": at["y"] | {"field": "limit"}}, data="limit", color=GREEN, strokeDash=[6, 4], tooltip=None),
@@ -44,7 +45,9 @@ def escape(
     ]
     said = f"Distance from the saddle by iteration for nudges {', '.join(f'{nudge:g}' for nudge in apart)}."
     spec = {"width": width, "height": height, "layer": layers, "description": said}
-    return Picture(spec | titled("A nudge grows by a constant factor"), {"apart": rows, "limit": [{"limit": limit}]})
+    return Picture(
+        spec | titled("A nudge grows by a constant factor", width), {"apart": rows, "limit": [{"limit": limit}]}
+    )
 
 
 def spike(
@@ -61,10 +64,10 @@ def spike(
     curve = [{"sd": float(s), "value": plain(float(v))} for s, v in zip(sd, log_likelihood)]
     steps = [{"sd": float(s), "value": plain(float(v)), "iteration": t} for t, (s, v) in enumerate(zip(path_sd, path))]
     domain = [float(sd.min()), float(sd.max())]
-    axis = {"tickCount": 6, "format": "~e", "grid": False}
+    axis = {"tickCount": 6, "labelExpr": POWERS, "grid": False}
     scale = {"type": "log", "nice": False, "reverse": True, "domain": domain}
     at = {
-        "x": quantitative("sd", "standard deviation of the pinned component: narrower →", scale=scale, axis=axis),
+        "x": quantitative("sd", "sd of the pinned component: narrower →", scale=scale, axis=axis),
         "y": quantitative("value", "log p(x), nats", scale={"zero": False}, axis={"tickCount": 6}),
     }
     tips = [
@@ -72,7 +75,7 @@ def spike(
         quantitative("sd", "sd", format=".3g"),
         quantitative("value", "log p(x)", format=",.4f"),
     ]
-    words = {"align": "left", "x": 6, "dy": -9, "color": GREEN, "fontWeight": "bold", "tooltip": None}
+    words = {"align": "left", "x": 6, "dy": -9, "color": BLACK, "fontWeight": "bold", "tooltip": None}
     height_of_best = {"y": at["y"] | {"field": "value"}}
     layers = [
         layer("line", at, data="curve", color=BLACK, strokeWidth=2.5, tooltip=None),
@@ -89,7 +92,7 @@ def spike(
     )
     spec = {"width": width, "height": height, "layer": layers, "description": said}
     best = [{"value": float(interior), "label": f"best sound fit {interior:,.2f}"}]
-    return Picture(spec | titled("The spike rises for ever"), {"curve": curve, "path": steps, "best": best})
+    return Picture(spec | titled("The spike rises for ever", width), {"curve": curve, "path": steps, "best": best})
 
 
 def between(
@@ -100,7 +103,9 @@ def between(
         {"order": name, "t": float(t), "value": plain(float(v))} for name, values in lines for t, v in zip(grid, values)
     ]
     at = {
-        "x": quantitative("t", "0: the fit · 1: the same fit, components renamed", scale={"domain": [0, 1]}),
+        "x": quantitative(
+            "t", "0: the fit · 1: its components renamed", scale={"domain": [0, 1]}, axis={"tickCount": 5}
+        ),
         "y": quantitative("value", "log p(x), nats", scale={"zero": False}, axis={"tickCount": 6}),
     }
     each = at | {"detail": {"field": "order", "type": "nominal"}}
@@ -116,7 +121,7 @@ def between(
     top = float(lines[0][1][0])
     said = f"{len(lines)} lines from a fit to its renamings: {top:,.3f} at the ends, down to {lowest:,.2f} midway."
     spec = {"width": width, "height": height, "layer": layers, "description": said}
-    return Picture(spec | titled("Equal ends, a worse middle"), {"lines": rows})
+    return Picture(spec | titled("Equal ends, a worse middle", width), {"lines": rows})
 
 
 def annealing(
@@ -137,7 +142,7 @@ def annealing(
     }
     each = at | {"detail": {"field": "run", "type": "nominal"}}
     tempered, bare = {"filter": "datum.run !== 'plain'"}, {"filter": "datum.run === 'plain'"}
-    words = {"align": "left", "x": 6, "dy": -9, "fontSize": LABEL_SIZE, "color": GREEN, "tooltip": None}
+    words = {"align": "left", "x": 6, "dy": -9, "fontSize": LABEL_SIZE, "color": BLACK, "tooltip": None}
     height_of_top = {"y": at["y"] | {"field": "top"}}
     line = {"clip": True, "tooltip": None}
     layers = [
@@ -159,5 +164,5 @@ def annealing(
         f"{runs[:, -1].max():,.3f}; the top is {top:,.3f}."
     )
     spec = {"width": width, "height": height, "layer": layers, "description": said}
-    title = titled("Annealed red, plain EM grey")
+    title = titled("Annealed solid, plain EM dashed", width)
     return Picture(spec | title, {"runs": rows, "marks": marks})

@@ -25,6 +25,12 @@ RULES: Mapping[str, str] = MappingProxyType(
 )
 
 
+COLUMNS = (
+    "When the rule stops: nats that log p(x) has to go, how far the worst number is off, the same in standard errors "
+    "(s.e.), and whether the rule kept its word: what it watches is below ε."
+)
+
+
 class Watch(NamedTuple):
     """What can be seen after every iteration of EM without knowing the limit, and the truth."""
 
@@ -100,15 +106,15 @@ def marks(race: Race, tolerance: float) -> list[tuple[str, int]]:
 
 
 def rows(race: Race, tolerance: float) -> list[dict[str, object]]:
-    """The same as a table for the page."""
+    """The same as a table for the page; its columns are explained by COLUMNS."""
     return [
         {
             "rule": stop.title,
-            "stops after iteration": "never" if stop.iteration is None else f"{stop.iteration:,}",
-            "log p(x) still to gain": _number(stop.gain_left),
-            "a number still off by": _number(stop.distance),
-            "in standard errors": _number(stop.error),
-            "kept its word": "—" if stop.iteration is None else "yes" if _kept(stop, tolerance) else "no",
+            "stops after": "never" if stop.iteration is None else f"{stop.iteration:,}",
+            "nats to go": _number(stop.gain_left),
+            "off by": _number(stop.distance),
+            "in s.e.": _number(stop.error),
+            "kept": "—" if stop.iteration is None else "yes" if _kept(stop, tolerance) else "no",
         }
         for stop in stops(race, tolerance)
     ]

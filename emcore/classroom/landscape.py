@@ -278,3 +278,16 @@ def basins(name: str, share: float = 0.5) -> Basins:
         np.array([summits[i][0] for i in order]),
         np.array([summits[i][1] for i in order]),
     )
+
+
+def drawn(name: str, share: float, path: Climb, with_basins: bool = False) -> dict[str, Any]:
+    """What the picture of a map shows, by the names that it gives them."""
+    land, others = terrain(name, share), basins(name, share) if with_basins else None
+    return heights(name, share)._asdict() | {
+        "path": path.places,
+        "values": path.log_likelihood,
+        "titles": land.titles,
+        "domain": land.domain,
+        "starts": others and others.starts,
+        "ends": others and others.ends,
+    }

@@ -7,10 +7,11 @@ from typing import Any
 
 from emcore.classroom import links
 from emcore.classroom.exercises import Exercise, Slip, Verdict
-from emcore.classroom.landscape import COINS, MAPS, STARTS, climb
+from emcore.classroom.landscape import COINS, MAPS, STARTS, climb, terrain
 from emcore.classroom.optima import ManySettings, ends
 from emcore.classroom.traps import PINNED, annealed, escape, spike
 
+TABS = NUDGE, SPIKE, NAMES, ANNEALING = ("A saddle and a nudge", "A spike", "Two names, one fit", "Annealing")
 SADDLES: Mapping[str, str] = MappingProxyType({"Two coins": COINS, "Murray's normal": "murray"})
 MANY: Mapping[str, tuple[str, int]] = MappingProxyType(
     {"Iris, k = 3": ("iris", 3), "Galaxies, k = 4": ("galaxies", 4), "Galaxies, k = 3": ("galaxies", 3)}
@@ -47,6 +48,21 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "A small prior hides the collapse": {"prior": 0.001},
     }
 )
+
+
+PLAN = (
+    "In fifty minutes: predict the equal coins, then set the start to “equal”; show where every start ends; nudge off "
+    "the saddle; vote on which iris fit to publish, then look at how each ended; set the prior to 0.001 and ask again; "
+    "shrink a component onto a galaxy; find a β."
+)
+
+
+def first_place(linked: Mapping[str, Any], title: str, share: float, start: str, put_back: int) -> tuple[float, float]:
+    """Where the start stands: as the link says while its map and start are shown, unless it was put back."""
+    as_linked = (title, share, start) == (linked["map"], linked["share"], linked["start"])
+    if as_linked and not put_back and len(linked["place"]) == 1:
+        return linked["place"][0]
+    return terrain(MAPS[title], share).starts[STARTS.index(start)]
 
 
 def many_settings(values: Mapping[str, Any]) -> ManySettings:

@@ -75,6 +75,12 @@ def said_at(ran: Race) -> Callable[[int], str]:
     return lambda t: f"iteration {t}: {name} = {numbers[t]:.4g}, {left[t]:.2g} nats to go"
 
 
+ERRORS = (
+    "Each number's standard error, what it would be had $z$ been seen, and their ratio: what is missing makes errors "
+    "larger and EM slow at once."
+)
+
+
 def errors_table(ran: Race) -> list[dict[str, object]]:
     """Estimates with their standard errors, and what these would be had z been seen."""
     columns = zip(ran.names, ran.limit, ran.standard_errors, ran.complete_errors)

@@ -81,6 +81,11 @@ def escape(name: str, nudge: float) -> Escape:
     return _escapes(name)[nudge]
 
 
+def distances(name: str) -> dict[float, np.ndarray]:
+    """The distance after every iteration, by nudge."""
+    return {nudge: escape(name, nudge).apart for nudge in NUDGES}
+
+
 @lru_cache(maxsize=16)
 def _escapes(name: str) -> Mapping[float, Escape]:
     """All of them, step by step at once."""
@@ -106,6 +111,11 @@ class Spike(NamedTuple):
     path_log_likelihood: np.ndarray  # (t,)
     status: Status
     message: str
+
+    @property
+    def drawn(self) -> tuple[np.ndarray, np.ndarray, float, np.ndarray, np.ndarray]:
+        """What the picture shows: the curve, the height of the best sound fit, EM's path."""
+        return self.sd, self.log_likelihood, self.interior, self.path_sd, self.path_log_likelihood
 
     @property
     def words(self) -> str:
