@@ -1,31 +1,12 @@
 """The film app as a student uses it, in a browser without a network."""
 
 import re
-from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
-APP = Path(__file__).resolve().parents[2] / "apps" / "07_film_tastes.py"
+from tests.browser.lesson import live, without_python
 
-
-@pytest.fixture(scope="module")
-def address(marimo_app):
-    return marimo_app(APP).url
-
-
-@pytest.fixture
-def student(page, address):
-    page.goto(address)
-    expect(page.locator(".em-live[data-revision] svg.marks").nth(2)).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("over 60 half-steps")).to_be_visible(timeout=30_000)
-    yield page
-    assert page.errors == []
-    assert page.refused == []
-
-
-def live(page, index):
-    return page.locator(".em-live").nth(index)
+APP, READY = "07_film_tastes.py", "over 60 half-steps"
 
 
 def rate(page, film, stars):
@@ -62,11 +43,9 @@ def test_every_control_changes_the_profiles(student):
 
 
 def test_stepping_asks_no_python(student):
-    sent = []
-    student.on("request", lambda request: sent.append(request.url))
-    live(student, 0).get_by_role("slider", name="half-step").press("Home")
-    expect(live(student, 0)).to_contain_text("iteration 1, after the E-step")
-    assert not [url for url in sent if "/api/" in url], "stepping asked Python"
+    with without_python(student):
+        live(student, 0).get_by_role("slider", name="half-step").press("Home")
+        expect(live(student, 0)).to_contain_text("iteration 1, after the E-step")
 
 
 def test_the_run_is_there_to_look_at(student):
