@@ -1,31 +1,13 @@
 """The digits app as a student uses it, in a browser without a network."""
 
 import re
-from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
-APP = Path(__file__).resolve().parents[2] / "apps" / "08_digits.py"
+from tests.browser.lesson import live, without_python
 
-
-@pytest.fixture(scope="module")
-def address(marimo_app):
-    return marimo_app(APP).url
-
-
-@pytest.fixture
-def student(page, address):
-    page.goto(address)
-    expect(page.locator(".em-live[data-revision] svg.marks").nth(1)).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("over 60 half-steps")).to_be_visible(timeout=30_000)
-    yield page
-    assert page.errors == []
-    assert page.refused == []
-
-
-def causes(page):
-    return page.locator(".em-live").first
+APP, READY = "08_digits.py", "over 60 half-steps"
+CHARTS = 2
 
 
 def reveal(page):
@@ -39,8 +21,8 @@ def reveal(page):
 def test_every_control_changes_the_prototypes(student):
     side = student.get_by_role("complementary")
     student.get_by_role("slider", name=re.compile("causes k")).press("ArrowLeft")
-    expect(causes(student)).to_contain_text("8: ", timeout=15_000)
-    expect(causes(student)).not_to_contain_text("9: ")
+    expect(live(student)).to_contain_text("8: ", timeout=15_000)
+    expect(live(student)).not_to_contain_text("9: ")
     actions = (
         lambda: student.get_by_role("slider", name=re.compile("prior a")).press("ArrowRight"),
         lambda: side.get_by_label("start", exact=True).select_option(label="k-means++"),
@@ -48,29 +30,27 @@ def test_every_control_changes_the_prototypes(student):
         lambda: (side.locator("marimo-number input").fill("3"), student.keyboard.press("Enter")),
     )
     for action in actions:
-        before = causes(student).locator("svg.marks").text_content()
+        before = live(student).locator("svg.marks").text_content()
         action()
-        expect(causes(student).locator("svg.marks")).not_to_have_text(before, timeout=15_000)
+        expect(live(student).locator("svg.marks")).not_to_have_text(before, timeout=15_000)
 
 
 def test_stepping_moves_prototypes_and_stairs_without_python(student):
-    sent = []
-    student.on("request", lambda request: sent.append(request.url))
-    scrubber = causes(student).get_by_role("slider", name="half-step")
-    before = causes(student).locator("svg.marks").inner_html()
-    scrubber.press("End")
-    for chart in (causes(student), student.locator(".em-live").nth(1)):
-        expect(chart).to_contain_text("iteration 30, after the M-step")
-    assert causes(student).locator("svg.marks").inner_html() != before
-    assert not [url for url in sent if "/api/" in url], "stepping asked Python"
+    with without_python(student):
+        scrubber = live(student).get_by_role("slider", name="half-step")
+        before = live(student).locator("svg.marks").inner_html()
+        scrubber.press("End")
+        for chart in (live(student), student.locator(".em-live").nth(1)):
+            expect(chart).to_contain_text("iteration 30, after the M-step")
+        assert live(student).locator("svg.marks").inner_html() != before
 
 
 def test_the_labels_come_after_the_prediction(student):
     expect(student.get_by_role("switch", name="reveal the labels")).to_be_disabled()
     expect(student.get_by_text("mostly")).to_have_count(0)
     reveal(student)
-    causes(student).get_by_role("slider", name="half-step").press("End")
-    expect(causes(student)).to_contain_text("mostly 0")
+    live(student).get_by_role("slider", name="half-step").press("End")
+    expect(live(student)).to_contain_text("mostly 0")
     student.get_by_role("tab", name="Twelve starts").click()
     expect(student.get_by_text("agrees best with the labels")).to_be_visible(timeout=30_000)
 
@@ -122,7 +102,7 @@ def test_a_crushing_prior_is_a_callout_and_the_app_lives_on(student):
 def test_it_fits_a_phone_and_a_link_restores_the_settings(new_page, address):
     page = new_page(400, 800)
     page.goto(f"{address}/?k=3&prior=0&seed=oops")
-    expect(causes(page)).to_contain_text("2: ", timeout=60_000)
-    expect(causes(page)).not_to_contain_text("3: ")
+    expect(live(page)).to_contain_text("2: ", timeout=60_000)
+    expect(live(page)).not_to_contain_text("3: ")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert page.errors == []
