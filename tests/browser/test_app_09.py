@@ -1,48 +1,27 @@
 """The app from EM to the VAE as a student uses it, in a browser without a network."""
 
 import re
-from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
-APP = Path(__file__).resolve().parents[2] / "apps" / "09_from_em_to_vae.py"
+from tests.browser.lesson import live, without_python
 
-
-@pytest.fixture(scope="module")
-def address(marimo_app):
-    return marimo_app(APP).url
-
-
-@pytest.fixture
-def student(page, address):
-    page.goto(address)
-    expect(page.locator(".em-live[data-revision] svg").nth(2)).to_be_visible(timeout=60_000)
-    expect(page.get_by_text("over 49 half-steps")).to_be_visible(timeout=30_000)
-    yield page
-    assert page.errors == []
-    assert page.refused == []
-
-
-def plot(page, index=0):
-    return page.locator(".em-live").nth(index)
+APP, READY = "09_from_em_to_vae.py", "over 49 half-steps"
 
 
 def test_controls_and_scrubber_change_the_pictures(student):
-    expect(plot(student, 2)).to_contain_text("sharing (light) 2.99")
-    sent = []
-    student.on("request", lambda request: sent.append(request.url))
-    before = [plot(student, index).locator("svg.marks").inner_html() for index in range(3)]
-    plot(student).get_by_role("slider", name="half-step").press("ArrowRight")
-    expect(plot(student)).to_contain_text("iteration 1, after the M-step")
-    expect(plot(student, 2)).to_contain_text("iteration 1, after the M-step")
-    assert all(plot(student, i).locator("svg.marks").inner_html() != old for i, old in enumerate(before))
-    assert not [url for url in sent if "/api/" in url], "stepping asked Python"
-    plot(student).locator("svg.marks").evaluate("svg => { svg.mine = true; }")
+    expect(live(student, 2)).to_contain_text("sharing (light) 2.99")
+    with without_python(student):
+        before = [live(student, index).locator("svg.marks").inner_html() for index in range(3)]
+        live(student).get_by_role("slider", name="half-step").press("ArrowRight")
+        expect(live(student)).to_contain_text("iteration 1, after the M-step")
+        expect(live(student, 2)).to_contain_text("iteration 1, after the M-step")
+        assert all(live(student, i).locator("svg.marks").inner_html() != old for i, old in enumerate(before))
+    live(student).locator("svg.marks").evaluate("svg => { svg.mine = true; }")
     student.get_by_role("slider", name="encoder: tanh units").press("Home")
-    expect(plot(student, 2)).not_to_contain_text("sharing (light) 2.99", timeout=20_000)
+    expect(live(student, 2)).not_to_contain_text("sharing (light) 2.99", timeout=20_000)
     expect(student.get_by_text(re.compile(r"for the family and 11\d for sharing one encoder"))).to_be_visible()
-    assert plot(student).locator("svg.marks").evaluate("svg => svg.mine === true"), "the picture was drawn anew"
+    assert live(student).locator("svg.marks").evaluate("svg => svg.mine === true"), "the picture was drawn anew"
     student.get_by_role("radio", name="EM: the posterior itself").click()
     expect(student.get_by_text("a gap of under 1e-6 nats. Q tells")).to_be_visible(timeout=20_000)
     student.get_by_role("radio", name="a line").click()
@@ -67,12 +46,12 @@ def test_every_tab_draws_and_the_row_can_be_chosen(student):
 
 def test_written_digits_have_a_map_and_their_names_come_last(student):
     student.get_by_role("combobox").first.select_option("Written digits, two latents")
-    expect(plot(student)).to_contain_text("Where Q puts each image", timeout=40_000)
+    expect(live(student)).to_contain_text("Where Q puts each image", timeout=40_000)
     expect(student.get_by_text("over 13 half-steps")).to_be_visible(timeout=20_000)
-    plot(student).get_by_role("slider", name="half-step").press("End")
-    before = plot(student).locator("svg.marks").inner_html()
+    live(student).get_by_role("slider", name="half-step").press("End")
+    before = live(student).locator("svg.marks").inner_html()
     student.get_by_role("switch", name="tell the digits apart").click()
-    page_map = plot(student).locator("svg.marks")
+    page_map = live(student).locator("svg.marks")
     expect(page_map.locator("g.mark-text text", has_text=re.compile(r"^6$")).first).to_be_visible(timeout=10_000)
     assert page_map.inner_html() != before
     expect(student.get_by_role("tabpanel")).to_contain_text("decoded", timeout=10_000)
@@ -100,5 +79,5 @@ def test_a_link_restores_the_controls_and_fits_a_phone(new_page, address):
     expect(page.get_by_text("log p(x) = -674.86, ELBO = -674.86")).to_be_visible(timeout=60_000)
     expect(page.locator(".em-live[data-revision] svg").first).to_be_visible(timeout=60_000)
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
-    assert plot(page).bounding_box()["width"] <= 400
+    assert live(page).bounding_box()["width"] <= 400
     assert page.errors == []
