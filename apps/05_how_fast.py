@@ -65,7 +65,7 @@ def _():
 @app.cell(hide_code=True)
 def _(guess):
     mo.stop(guess.value is None)
-    mo.md(f"You said: “{guess.value}” On the death notices: {classroom.slow_in_words()}")
+    mo.md(f"You said: “{guess.value}” Take the death notices. {classroom.slow_in_words()}")
     return
 
 

@@ -70,14 +70,17 @@ def error_curves(
     look = _scheme_channels()
     name: Json = {"align": "left", "dx": 9, "dy": -9, "fontSize": LABEL_SIZE, "color": BLACK, "tooltip": None}
     name |= {"fontWeight": "bold"}
-    below = {"align": "right", "dx": -9, "dy": 12}
+    below, halo = {"align": "right", "dx": -9, "dy": 12}, {"stroke": "white", "strokeWidth": 4}
     square: Json = {"shape": "square", "filled": True, "color": BLUE, "stroke": BLACK, "size": 170, "opacity": 1}
     above = {"align": "left", "baseline": "middle", "x": 0, "y": -16, "fontWeight": "bold", "tooltip": None}
     layers = [
         layer("line", at | look | {"tooltip": tips}, close, data="lines", strokeWidth=2.5, clip=True),
         layer("point", at, close, data="marks", shape="diamond", filled=True, color=PURPLE, size=150, opacity=1),
-        layer("text", at | {"text": as_text("label")}, close, _every_other(0), data="marks", **name),
-        layer("text", at | {"text": as_text("label")}, close, _every_other(1), data="marks", **name | below),
+        *(
+            layer("text", at | {"text": as_text("label")}, close, _every_other(side), data="marks", **looks | where)
+            for looks in (name | halo, name)
+            for side, where in enumerate(({}, below))
+        ),
         layer("point", at, close, now, data="frames", tooltip=None, **square),
         layer("text", {"text": as_text("words")}, now, data="frames", fontSize=fitting(width, 370), **above),
     ]

@@ -1,6 +1,5 @@
 """Powers of ten as they are written by hand: 10⁻⁵, and 0.01 to 100 in full."""
 
-from math import log10
 from typing import Any
 
 from emcore.charts.grammar import Json, powers_of_ten
@@ -20,15 +19,3 @@ def decades(title: str, field: str, **scale: Any) -> Json:
     channel["axis"] = {name: value for name, value in channel["axis"].items() if name != "format"}
     channel["axis"]["labelExpr"] = POWERS
     return channel
-
-
-def power_of_ten(value: float) -> str:
-    """The same for a number that is a power of ten.
-
-    >>> power_of_ten(1e-5), power_of_ten(0.01)
-    ('10⁻⁵', '0.01')
-    """
-    e = round(log10(value))
-    if abs(e) <= 2:
-        return f"{value:g}"
-    return "10" + ("⁻" if e < 0 else "") + "".join(_DIGITS[int(digit)] for digit in str(abs(e)))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from emcore.charts.decades import POWERS, decades, power_of_ten
+from emcore.charts.decades import POWERS, decades
 from emcore.charts.grammar import Json, as_text, layer, quantitative, titled
 from emcore.charts.picture import Picture
 from emcore.charts.scene import plain
@@ -23,7 +23,7 @@ def escape(
     `limit`: the distance that counts as separated. A distance of 0 (no nudge) is nowhere on a log axis.
     """
     rows = [
-        {"nudge": nudge, "iteration": t, "apart": float(value), "chosen": nudge == chosen, "label": power_of_ten(nudge)}
+        {"nudge": nudge, "iteration": t, "apart": float(value), "chosen": nudge == chosen}
         for nudge, values in apart.items()
         for t, value in enumerate(values)
         if value > 0
@@ -34,14 +34,12 @@ def escape(
     }
     each = at | {"detail": {"field": "nudge", "type": "nominal"}}
     mine = {"filter": "datum.chosen"}
-    label = {"align": "left", "baseline": "top", "fontSize": LABEL_SIZE, "dx": 9, "dy": 1, "tooltip": None}
     tips = [quantitative("iteration", "iteration"), quantitative("apart", "apart", format=".4g")]
     layers = [
         layer("rule", {"y": at["y"] | {"field": "limit"}}, data="limit", color=GREEN, strokeDash=[6, 4], tooltip=None),
         layer("line", each, data="apart", color=GREY, opacity=0.6, strokeWidth=1.5, clip=True, tooltip=None),
         layer("line", each, mine, data="apart", color=BLUE, strokeWidth=3, clip=True, tooltip=None),
         layer("point", at | {"tooltip": tips}, mine, data="apart", shape="square", filled=True, color=BLUE, size=40),
-        layer("text", at | {"text": as_text("label")}, {"filter": "datum.iteration == 0"}, data="apart", **label),
     ]
     said = f"Distance from the saddle by iteration for nudges {', '.join(f'{nudge:g}' for nudge in apart)}."
     spec = {"width": width, "height": height, "layer": layers, "description": said}
@@ -75,7 +73,7 @@ def spike(
         quantitative("sd", "sd", format=".3g"),
         quantitative("value", "log p(x)", format=",.4f"),
     ]
-    words = {"align": "left", "x": 6, "dy": -9, "color": BLACK, "fontWeight": "bold", "tooltip": None}
+    words = {"align": "right", "x": "width", "dx": -6, "dy": 14, "fontWeight": "bold", "tooltip": None}
     height_of_best = {"y": at["y"] | {"field": "value"}}
     layers = [
         layer("line", at, data="curve", color=BLACK, strokeWidth=2.5, tooltip=None),
