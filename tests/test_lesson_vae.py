@@ -59,6 +59,15 @@ def test_a_run_ends_with_a_new_q_and_keeps_the_theorem(lesson):
     assert f"ELBO = {last.elbo:,.2f}" in lesson.message
 
 
+@pytest.mark.parametrize("e", [ENCODER, OWN])
+@pytest.mark.parametrize(("data", "noise"), [(SPIRAL, 0.4), (BOW, 3.2)])
+def test_the_objective_never_falls(data, noise, e):
+    objective = np.array(
+        [half.objective for half in vae_lesson(VaeSettings(data=data, noise=noise, e=e, seed=3)).trace]
+    )
+    assert (np.diff(objective) > -1e-9 * np.abs(objective[1:])).all()
+
+
 def test_the_ladder_from_ppca_to_the_vae():
     """One number for PPCA and the linear VAE; a curve gains; a Gaussian Q leaves a gap, and sharing it another."""
     ppca, linear, curve, own, shared = (vae_lesson(SETTINGS[n]) for n in ("ppca", "linear", "curve", "own", "first"))

@@ -99,11 +99,11 @@ class VAE(AbstractContinuousLatent):
             return 1
         return self.order or (48 if self.n_factors == 1 else 24)
 
-    def orders(self, params: DecoderParams, q: Any) -> np.ndarray | int:
-        """The order of `vae_clouds.rule` for each row's Q (n,), or for all, in expectations beside these params."""
+    def orders(self, params: DecoderParams, q: Any, ahead: float = 1.0) -> np.ndarray | int:
+        """The order of `vae_clouds.rule` for each row's Q (n,), or for all: see `vae_clouds.orders_for`."""
         if self.width == 0 or self.order or isinstance(q, GridPosterior):
             return self.rule_order
-        return orders_for(params, q)
+        return orders_for(params, q, ahead)
 
     def check(self, x: Any) -> np.ndarray:
         """x as float64 (n, d) without missing cells."""

@@ -68,14 +68,17 @@ def _one_axis(order: int, even: bool) -> tuple[np.ndarray, np.ndarray]:
     return points, shares / shares.sum()
 
 
-def orders_for(params: DecoderParams, q: Any) -> np.ndarray:
-    """The order (n,) of the rule that each Gaussian needs beside this decoder; 1 where the decoder is a line."""
-    acting = (params.hidden_loadings != 0).any(axis=0)
+def orders_for(params: DecoderParams, q: Any, ahead: float = 1.0) -> np.ndarray:
+    """The order (n,) of the rule that each Gaussian needs beside this decoder; 1 where the decoder is a line.
+
+    With `ahead` above 1 also beside decoders that an M-step may reach: idle units may act, weights grow by that factor.
+    """
+    acting = (params.hidden_loadings != 0).any(axis=0) | (ahead > 1.0)
     scales = np.sqrt((q.factors * q.factors).sum(axis=2))
     scales = np.broadcast_to(scales, q.means.shape)
     if not acting.any():
         return np.ones(len(scales), dtype=int)
-    bends = (scales * np.abs(params.hidden_weights[acting]).max(axis=0)).max(axis=1)
+    bends = (scales * np.abs(params.hidden_weights[acting]).max(axis=0)).max(axis=1) * ahead
     return np.array(_ORDERS)[np.searchsorted(_BENDS, bends)]
 
 

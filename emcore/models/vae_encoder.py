@@ -103,6 +103,7 @@ def ascent(
 # The largest order of a rule by n_factors: in an encoder's training, where every row pays for it, in a row's own climb,
 # and in an M-step. What a climb with too few nodes finds is kept only where more nodes say that it is better.
 _TRAINING, _CLIMB, _M_STEP = (0, 96, 16), (0, 6144, 16), (0, 6144, 32)
+_AHEAD = 1.5  # by which an M-step may steepen a unit
 _NUDGE = 1e-5  # of m and log s, for differences of gradients
 
 
@@ -260,7 +261,7 @@ def _better(
 
 def _with_orders(model: VAE, params: DecoderParams, q: DiagonalGaussian) -> DiagonalGaussian:
     """q with the nodes that an M-step from these params should take for it."""
-    orders = np.minimum(model.orders(params, q), _M_STEP[model.n_factors])
+    orders = np.minimum(model.orders(params, q, _AHEAD), _M_STEP[model.n_factors])
     return q._replace(orders=np.broadcast_to(orders, len(q.means)))
 
 

@@ -10,7 +10,7 @@ APP, READY = "09_from_em_to_vae.py", "over 49 half-steps"
 
 
 def test_controls_and_scrubber_change_the_pictures(student):
-    expect(live(student, 2)).to_contain_text("sharing (light) 2.99")
+    expect(live(student, 2)).to_contain_text("sharing (light) 3.22")
     with without_python(student):
         before = [live(student, index).locator("svg.marks").inner_html() for index in range(3)]
         live(student).get_by_role("slider", name="half-step").press("ArrowRight")
@@ -19,7 +19,7 @@ def test_controls_and_scrubber_change_the_pictures(student):
         assert all(live(student, i).locator("svg.marks").inner_html() != old for i, old in enumerate(before))
     live(student).locator("svg.marks").evaluate("svg => { svg.mine = true; }")
     student.get_by_role("slider", name="encoder: tanh units").press("Home")
-    expect(live(student, 2)).not_to_contain_text("sharing (light) 2.99", timeout=20_000)
+    expect(live(student, 2)).not_to_contain_text("sharing (light) 3.22", timeout=20_000)
     expect(student.get_by_text(re.compile(r"for the family and 11\d for sharing one encoder"))).to_be_visible()
     assert live(student).locator("svg.marks").evaluate("svg => svg.mine === true"), "the picture was drawn anew"
     student.get_by_role("radio", name="EM: the posterior itself").click()
