@@ -1,18 +1,14 @@
 """The app on the number of components as a student uses it, with their own file, in a browser without a network."""
 
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-APP = Path(__file__).resolve().parents[2] / "apps" / "06_how_many.py"
+from tests.browser.lesson import choose, slider
+
+APP = "06_how_many.py"
 EVIL = '<img src=x onerror="document.title=1">'
-
-
-@pytest.fixture(scope="module")
-def address(marimo_app):
-    return marimo_app(APP).url
 
 
 @pytest.fixture
@@ -33,14 +29,6 @@ def open_app(page, address, charts=5):
 def said(page, words):
     """The charts say what they show, as screen readers hear it."""
     expect(page.locator(f'.em-live [aria-label*="{words}"]').first).to_be_attached(timeout=20_000)
-
-
-def slider(page, name):
-    return page.get_by_role("slider", name=re.compile(name))
-
-
-def choose(page, label, option):
-    page.get_by_role("complementary").get_by_label(label, exact=True).select_option(label=option)
 
 
 def test_copies_change_bics_mind_in_place(student):
