@@ -8,7 +8,6 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import emcore
 from emcore.export.course import App
 from emcore.export.pages import front_page
 from emcore.export.snapshot import ExportError, marimo
@@ -60,7 +59,7 @@ def complete(wheel: Path) -> None:
 
 def package_files() -> Iterator[tuple[str, bytes]]:
     """Every file of the package under its place in a wheel, the data sets among them."""
-    package = Path(emcore.__file__).parent
+    package = Path(__file__).parents[1]
     for path in sorted(package.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield f"emcore/{path.relative_to(package).as_posix()}", path.read_bytes()
