@@ -142,7 +142,7 @@ class Anderson:
     def __post_init__(self) -> None:
         if isinstance(self.memory, bool) or not isinstance(self.memory, int | np.integer) or self.memory < 1:
             raise ValueError(f"memory must be a whole number of at least 1, not {self.memory!r}")
-        if not 0 < self.ridge < np.inf:
+        if not (isinstance(self.ridge, int | float) and 0 < self.ridge < np.inf):
             raise ValueError(f"ridge must be a number > 0, not {self.ridge!r}")
 
     def passes(self, em_map: EMMap, start: Any) -> Iterator[Pass]:

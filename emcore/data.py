@@ -4,12 +4,15 @@ from typing import Any
 
 import numpy as np
 
+_LARGEST = 1e140  # sums of squares of larger numbers overflow
+
 
 def as_matrix(x: Any, *, allow_missing: bool = False) -> np.ndarray:
     """A float64 array (n, d) from an array or the numeric columns of a data frame; nulls become NaN.
 
     The input is never written to. Raises TypeError for text or objects, ValueError for a wrong number of axes,
-    an empty table, infinity, or (unless `allow_missing`) missing cells, with the first places named.
+    an empty table, infinity, numbers beyond 1e140, or (unless `allow_missing`) missing cells, with the first places
+    named.
     """
     matrix = to_float(x)
     if matrix.ndim != 2:
@@ -17,7 +20,9 @@ def as_matrix(x: Any, *, allow_missing: bool = False) -> np.ndarray:
         raise ValueError(f"x must have two axes (rows, features), but its shape is {matrix.shape}; {hint}")
     if matrix.shape[0] == 0 or matrix.shape[1] == 0:
         raise ValueError(f"x is empty: its shape is {matrix.shape}; at least one row and one column are needed")
-    if not np.isfinite(matrix.sum()):  # one cheap pass; the search for the place only when it is needed
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.vdot(matrix, matrix)  # one cheap pass; the search for the place only when it is needed
+    if not squares < _LARGEST**2:
         _refuse_nonfinite(matrix, allow_missing)
     return matrix
 
@@ -26,7 +31,7 @@ def to_float(x: Any) -> np.ndarray:
     """A float64 array from an array or the numeric columns of a frame, of any shape; TypeError for text and objects."""
     if not isinstance(x, (np.ndarray, list, tuple, int, float, np.generic)):
         x = _frame_to_array(x)
-    array = np.asarray(x)
+    array = _rectangular(x, "x")
     if isinstance(x, np.ma.MaskedArray):
         array = np.ma.filled(x.astype(float), np.nan)
     if array.dtype.kind not in "fiub":
@@ -35,6 +40,33 @@ def to_float(x: Any) -> np.ndarray:
             "(codes 0, 1, … for categories)"
         )
     return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def as_numbers(value: Any, name: str) -> np.ndarray:
+    """A new float64 array of any shape; TypeError that says which argument holds something else than numbers."""
+    array = _rectangular(value, name)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} must hold numbers, but its dtype is {array.dtype}")
+    return array.astype(np.float64)
+
+
+def check_pseudo_count(value: Any, name: str) -> None:
+    """ValueError unless a number is finite and ≥ 0."""
+    if isinstance(value, bool) or not (isinstance(value, int | float | np.number) and 0 <= value < np.inf):
+        raise ValueError(f"{name} must be a pseudo-count ≥ 0, a finite number, not {value!r}")
+
+
+def check_seed(seed: Any) -> None:
+    """ValueError unless a whole number ≥ 0: what is drawn must be drawn again."""
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"seed must be a whole number of at least 0, not {seed!r}")
+
+
+def _rectangular(value: Any, name: str) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"{name} must be a table whose rows are equally long: {error}") from error
 
 
 def _frame_to_array(frame: Any) -> np.ndarray:
@@ -67,6 +99,13 @@ def _refuse_nonfinite(matrix: np.ndarray, allow_missing: bool) -> None:
     if len(infinite):
         row, column = infinite[0]
         raise ValueError(f"x has an infinite value at row {row}, column {column}; remove it or mark it missing (NaN)")
+    large = np.argwhere(np.abs(matrix) > _LARGEST)
+    if len(large):
+        row, column = large[0]
+        raise ValueError(
+            f"x has {matrix[row, column]:g} at row {row}, column {column}: squares of numbers beyond {_LARGEST:g} "
+            "overflow; give the column in a larger unit"
+        )
     missing = np.isnan(matrix)
     if missing.any() and not allow_missing:
         rows = np.flatnonzero(missing.any(axis=1))
@@ -116,10 +155,7 @@ def check_weight(weight: Any, n_rows: int) -> np.ndarray | None:
     """
     if weight is None:
         return None
-    array = np.asarray(weight)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"weight must hold numbers, but its dtype is {array.dtype}")
-    array = array.astype(np.float64)
+    array = as_numbers(weight, "weight")
     if array.shape != (n_rows,):
         raise ValueError(f"weight must have shape ({n_rows},), one per row of x, but its shape is {array.shape}")
     bad = ~(np.isfinite(array) & (array >= 0))

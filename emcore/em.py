@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from emcore.accelerate import Accelerator, accelerator
+from emcore.data import check_seed
 from emcore.esteps import EStep, e_step_at, exact, is_judged, is_monotone
 from emcore.initialise import is_params
 from emcore.lockstep import Lockstep
@@ -56,6 +57,7 @@ def fit(
     Raises TypeError or ValueError for bad input; never for how the run ended: see `Fit.status` and `Fit.message`.
     """
     _check_settings(restarts, tol, max_iter)
+    check_seed(seed)
     scheme = _check_scheme(accelerate, e_step, trace)
     problem = pose(model, x, weight, lengths)
     engine = _check_engine(problem.model, dtype, threads)

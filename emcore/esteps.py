@@ -17,6 +17,7 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 
+from emcore.data import as_numbers
 from emcore.numerics import normalize_log_rows
 from emcore.posteriors import CategoricalPosterior
 
@@ -27,6 +28,8 @@ def e_step_at(e_step: EStep, iteration: int) -> EStep:
     """The E-step of one iteration (1, 2, …): itself, unless it has a clock. TypeError for one without its settings."""
     if isinstance(e_step, type):
         raise TypeError(f"e_step must be made with its settings: {e_step.__name__}(...), not {e_step.__name__}")
+    if not callable(e_step):
+        raise TypeError(f"e_step must be a function such as em.exact, em.hard or em.sparse(2), not {e_step!r}")
     return e_step.at(iteration) if hasattr(e_step, "at") else e_step
 
 
@@ -81,7 +84,7 @@ def _as_posterior(table: Any, model: Any, like: Any) -> CategoricalPosterior:
             f"fixed takes probabilities (n, k) where z is one of a few values for every row; {type(model).__name__} "
             f"needs a {type(like).__name__}"
         )
-    probs = np.asarray(table, dtype=float)
+    probs = as_numbers(table, "fixed")
     if probs.shape != like.probs.shape:
         raise ValueError(f"fixed needs probabilities of shape {like.probs.shape}, but their shape is {probs.shape}")
     if not ((probs >= 0).all() and np.allclose(probs.sum(axis=1), 1.0, rtol=0, atol=1e-8)):
@@ -189,7 +192,7 @@ class tempered:
     def __post_init__(self) -> None:
         if not self._scheduled:
             _check_beta(self.beta)
-        if not 0 <= self.nudge < math.inf:
+        if not (isinstance(self.nudge, int | float) and 0 <= self.nudge < math.inf):
             raise ValueError(f"nudge must be a number ≥ 0, not {self.nudge!r}")
         _check_whole("seed", self.seed, least=0)
 

@@ -96,8 +96,8 @@ def as_responsibilities(init: Any, n: int, k: int) -> np.ndarray:
 
 
 def _from_labels(labels: np.ndarray, k: int) -> np.ndarray:
-    codes = labels.astype(np.intp)
-    if (codes != labels).any() or (codes < 0).any() or (codes >= k).any():
-        row = int(np.flatnonzero((codes != labels) | (codes < 0) | (codes >= k))[0])
+    off = ~((labels >= 0) & (labels < k) & (labels == np.floor(labels)))
+    if off.any():
+        row = int(np.flatnonzero(off)[0])
         raise ValueError(f"init labels must be whole numbers from 0 to {k - 1}, but init[{row}] is {labels[row]}")
-    return np.eye(k)[codes]
+    return np.eye(k)[labels.astype(np.intp)]

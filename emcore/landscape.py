@@ -17,11 +17,13 @@ from emcore.curvature import (
     neighbourhood,
     number_names,
 )
+from emcore.data import as_numbers
 from emcore.initialise import is_params
 from emcore.numerics import total
 from emcore.objective import elbo
 from emcore.parameters import Coordinates, PositiveDefinite, Simplex
 from emcore.trace import Problem, pose
+from emcore.trees import to_vector
 
 _CURVED = 1e-6  # of complete information: a curvature below it is flat as far as differences tell
 
@@ -70,9 +72,9 @@ def bound_slice(
     """
     problem = pose(model, x, weight, lengths)
     params = problem.model.check_params(params, problem.x)
-    grid = np.asarray(grid, dtype=float)
+    grid = as_numbers(grid, "grid")
     if grid.ndim != 1 or not np.isfinite(grid).all():
-        raise ValueError(f"grid must be a vector of finite numbers, but its shape is {grid.shape}")
+        raise ValueError(f"grid must be a vector of finite numbers, not {grid.tolist()}")
     line, at = _line(problem, params, along, grid)
     q = problem.model.posterior(params, problem.x) if q is None else q
     log_likelihood, bound, log_prior = np.array([_heights(problem, point, q) for point in line]).reshape(-1, 3).T
@@ -90,16 +92,24 @@ def _line(problem: Problem, params: Any, along: Any, grid: np.ndarray) -> tuple[
     if isinstance(along, str):
         along = (along, ())
     if isinstance(along, tuple) and len(along) == 2 and isinstance(along[0], str):
-        field, index = along[0], tuple(np.atleast_1d(np.asarray(along[1], dtype=int)).tolist())
+        field, index = along[0], tuple(np.atleast_1d(along[1]).tolist())
         where = _place(params, field, index)
         points = [_with_number(problem, params, field, where, value) for value in grid]
         return points, float(getattr(params, field)[where])
     chart = Coordinates(problem.model, params)
     here = chart.to_vector(params)
-    direction = _towards(problem, chart, along) - here if is_params(along) else np.asarray(along, dtype=float)
-    if direction.shape != here.shape:
-        raise ValueError(f"a direction in free coordinates must have shape {here.shape}, not {direction.shape}")
-    return [chart.from_vector(here + step * direction) for step in grid], 0.0
+    direction = _towards(problem, chart, along) - here if is_params(along) else as_numbers(along, "along")
+    if direction.shape != here.shape or not np.isfinite(direction).all():
+        raise ValueError(f"along, a direction in free coordinates, must have shape {here.shape}, finite; not {along!r}")
+    return [_arrive(chart, here, step * direction, step) for step in grid], 0.0
+
+
+def _arrive(chart: Coordinates, here: np.ndarray, way: np.ndarray, step: float) -> Any:
+    with np.errstate(over="ignore", invalid="ignore"):
+        params = chart.from_vector(here + way)
+    if not np.isfinite(to_vector(params)).all():
+        raise ValueError(f"the line leaves what floats can hold at {step:g} on the grid: keep the grid nearer to 0")
+    return params
 
 
 def _towards(problem: Problem, chart: Coordinates, other: Any) -> np.ndarray:
@@ -120,7 +130,8 @@ def _place(params: Any, field: str, index: tuple[int, ...]) -> tuple[int, ...]:
     if field not in params._fields:
         raise ValueError(f"there is no field {field!r}; the params have {', '.join(params._fields)}")
     shape = np.shape(getattr(params, field))
-    if len(index) != len(shape) or any(not -size <= i < size for i, size in zip(index, shape)):
+    whole = all(isinstance(i, int) for i in index)
+    if not whole or len(index) != len(shape) or any(not -size <= i < size for i, size in zip(index, shape)):
         raise ValueError(f"params.{field} has shape {shape}: name one number of it, not index {index}")
     return tuple(i % size for i, size in zip(index, shape))
 
@@ -160,6 +171,8 @@ def stationary_point(
     held on a boundary are left out, so a "maximum" there is one within the boundary. Costs about 3m² evaluations of
     the log-likelihood for m free numbers.
     """
+    if not (isinstance(tol, int | float | np.number) and 0 <= tol < np.inf):
+        raise ValueError(f"tol must be a number ≥ 0 (standard errors), not {tol!r}")
     around = neighbourhood(pose(model, x, weight, lengths), params)
     slopes = gradient(around, around.observed)
     curves = hessian(around, around.observed)

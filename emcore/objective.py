@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from emcore.data import as_numbers
 from emcore.divergence import kl_rows
+from emcore.posteriors import CategoricalPosterior
 
 
 class ElboForms(NamedTuple):
@@ -20,7 +22,14 @@ class ElboForms(NamedTuple):
 
 
 def elbo(model: Any, params: Any, x: Any, q: Any) -> np.ndarray:
-    """E_Q log p(x_i, z; θ) + H(Q_i) (n,), in nats: valid for any q, exact or not."""
+    """E_Q log p(x_i, z; θ) + H(Q_i) (n,), in nats: valid for any q, exact or not.
+
+    Raises TypeError or ValueError for params of another model, and a q that is none or has other rows than x.
+    """
+    x = model.check(x)
+    _refuse_params(model, params)
+    _refuse_q(q, len(x))
+    _refuse_width(model, q)
     return model.expected_log_joint(params, x, q) + q.entropy()
 
 
@@ -34,9 +43,10 @@ def elbo_forms(model: Any, params: Any, x: Any, q: Any) -> ElboForms:
             f"{type(model).__name__} does not split p(x, z) into p(z) and p(x | z): define latent_prior(params, x) "
             "and expected_log_conditional(params, x, q) for the second form"
         )
+    bound = elbo(model, params, x, q)
     rate = q.kl(model.latent_prior(params, x))
     return ElboForms(
-        elbo(model, params, x, q),
+        bound,
         model.expected_log_conditional(params, x, q) - rate,
         model.log_likelihood(params, x) - q.kl(model.posterior(params, x)),
     )
@@ -48,8 +58,11 @@ def kl(q: Any, p: Any) -> np.ndarray:
     Raises ValueError where tables do not have one shape or are not probabilities.
     """
     if hasattr(q, "kl"):
-        return q.kl(p)
-    q, p = np.atleast_2d(np.asarray(q, dtype=float)), np.atleast_2d(np.asarray(p, dtype=float))
+        try:
+            return q.kl(p)
+        except AttributeError as error:
+            raise TypeError(f"KL needs posteriors of one kind, not {type(q).__name__}, {type(p).__name__}") from error
+    q, p = np.atleast_2d(as_numbers(q, "q")), np.atleast_2d(as_numbers(p, "p"))
     if q.shape != p.shape:
         raise ValueError(f"q and p must have one shape, but theirs are {q.shape} and {p.shape}")
     for name, table in (("q", q), ("p", p)):
@@ -60,4 +73,36 @@ def kl(q: Any, p: Any) -> np.ndarray:
 
 def gap(model: Any, params: Any, x: Any, q: Any) -> np.ndarray:
     """log p(x_i; θ) - ELBO_i (n,): how loose the bound is, by subtraction; equals KL(Q ‖ posterior) to rounding."""
-    return model.log_likelihood(params, x) - elbo(model, params, x, q)
+    bound = elbo(model, params, x, q)
+    return model.log_likelihood(params, x) - bound
+
+
+def _refuse_params(model: Any, params: Any) -> None:
+    if not hasattr(params, "_fields"):
+        raise TypeError(
+            f"params must be a params tuple, not {type(params).__name__}; model.check_params(fields, x) makes one"
+        )
+    unknown = [name for name in model.constraints(params) if name not in params._fields]
+    if unknown:
+        raise ValueError(f"params of another model: they lack {', '.join(unknown)}, having {', '.join(params._fields)}")
+
+
+def _refuse_width(model: Any, q: Any) -> None:
+    k = getattr(model, "n_components", None)
+    if isinstance(q, CategoricalPosterior) and k is not None and q.probs.shape[1] != k:
+        raise ValueError(f"q has {q.probs.shape[1]} columns, but the model has {k} components")
+
+
+def _refuse_q(q: Any, n: int) -> None:
+    if not hasattr(q, "entropy"):
+        raise TypeError(
+            f"q must be a posterior such as model.posterior(params, x) or em.CategoricalPosterior(probs), not a "
+            f"{type(q).__name__}"
+        )
+    if len(q.entropy()) != n:
+        raise ValueError(f"q has {len(q.entropy())} rows, but x has {n}")
+    if isinstance(q, CategoricalPosterior):
+        off = ~((q.probs >= 0).all(axis=1) & (np.abs(q.probs.sum(axis=1) - 1.0) < 1e-8))
+        if off.any():
+            row = int(np.flatnonzero(off)[0])
+            raise ValueError(f"q must be probabilities, but row {row} is {q.probs[row].tolist()}: rows must sum to 1")

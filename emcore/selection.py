@@ -95,11 +95,13 @@ def select(
 
     Raises ValueError for an unknown criterion, or for `held_out` with sequences, whose rows cannot be dealt out.
     """
-    wanted = tuple(criteria)
+    wanted = (criteria,) if isinstance(criteria, str) else tuple(criteria)
     unknown = [name for name in wanted if name not in CRITERIA]
     if unknown or not wanted:
         raise ValueError(f"criteria must be among {', '.join(map(repr, CRITERIA))}, not {wanted}")
     rows = []
+    if "held_out" in wanted and not (isinstance(folds, int | np.integer) and folds >= 2):
+        raise ValueError(f"folds must be between 2 and the number of rows, a whole number, not {folds!r}")
     for name, model in _named(models, k):
         if "held_out" in wanted and hasattr(model, "check_sequences"):
             raise ValueError('held_out deals out rows, and sequences have an order: use criteria=("bic", "aic")')
@@ -113,9 +115,13 @@ def _named(models: Any, k: Iterable[Any] | None) -> list[tuple[Any, Any]]:
     if callable(models):
         if k is None:
             raise ValueError("a function that makes models needs k=, such as k=range(1, 7)")
+        if not np.iterable(k):
+            raise TypeError(f"k must name several values, such as k=range(1, 7), not {k!r}")
         return [(value, models(value)) for value in k]
     if k is not None:
         raise ValueError("k= goes with a function that makes models, not with models already made")
+    if not np.iterable(models):
+        raise TypeError(f"models must be a function of k, a mapping of names to models or a sequence; not {models!r}")
     if isinstance(models, Mapping):
         return list(models.items())
     return [(i if n_labels(model) is None else n_labels(model), model) for i, model in enumerate(models)]
@@ -213,8 +219,8 @@ def bootstrap_lrt(
 
     Raises ValueError where one of the fits to x is degenerate, TypeError for a model that cannot `sample`.
     """
-    if n_bootstrap < 1:
-        raise ValueError(f"n_bootstrap must be at least 1, not {n_bootstrap}")
+    if not (isinstance(n_bootstrap, int | np.integer) and n_bootstrap >= 1):
+        raise ValueError(f"n_bootstrap must be a whole number of at least 1, not {n_bootstrap!r}")
     if not hasattr(smaller, "sample"):
         raise TypeError(f"{type(smaller).__name__} cannot be simulated: it has no sample(params, n, rng)")
     settings |= {"tol": tol, "max_iter": max_iter}
@@ -225,6 +231,8 @@ def bootstrap_lrt(
     for found in (null, rival):
         if found.status in LOST:
             raise ValueError(f"the fit of {found.model} to x is {found.status}: {found.message}")
+    if null.n_params >= rival.n_params:
+        raise ValueError(f"smaller has {null.n_params} parameters, but larger only {rival.n_params}: swap them")
     draws = [_ratio(null, rival, rng, settings) for rng in np.random.default_rng(seed).spawn(n_bootstrap)]
     simulated = np.array([value for value in draws if np.isfinite(value)])
     statistic = 2.0 * (rival.log_likelihood - null.log_likelihood)

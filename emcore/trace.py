@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from emcore.data import check_weight, refuse_empty_columns
+from emcore.data import check_seed, check_weight, refuse_empty_columns
 from emcore.esteps import EStep, e_step_at, exact
 from emcore.initialise import as_responsibilities, is_params
 from emcore.model import Survey
@@ -86,6 +86,7 @@ class Trace:
 
 def pose(model: Any, x: Any, weight: Any = None, lengths: Any = None) -> Problem:
     """Check data and weights and resolve the model on them; every error of bad input comes from here."""
+    refuse_no_model(model)
     x = read(model, x, lengths)
     if isinstance(x, np.ndarray):
         refuse_empty_columns(x)
@@ -94,6 +95,12 @@ def pose(model: Any, x: Any, weight: Any = None, lengths: Any = None) -> Problem
     except DegenerateError as error:
         raise ValueError(f"the model cannot be scaled to these data: {error}") from error
     return Problem(model, x, check_weight(weight, len(x)))
+
+
+def refuse_no_model(model: Any) -> None:
+    """TypeError for what is no model."""
+    if isinstance(model, type) or not hasattr(model, "m_step"):
+        raise TypeError(f"model must be a model such as em.Mixture(em.Gaussian(), 2), not {model!r}")
 
 
 def read(model: Any, x: Any, lengths: Any = None) -> Any:
@@ -152,6 +159,7 @@ def steps(
     `params0` is a params tuple, labels, responsibilities, or a method's name (then `seed` counts). Bad input raises
     at the call, not at the first step; an M-step that cannot go on raises DegenerateError.
     """
+    check_seed(seed)
     problem = pose(model, x, weight, lengths)
     return half_steps(problem, start_params(problem, params0, np.random.default_rng(seed)), e_step)
 

@@ -15,6 +15,8 @@ def add_stats(a: Any, b: Any) -> Any:
 
     Second moments about a mean merge by the update of Chan, Golub & LeVeque (1983), so they define `merge`.
     """
+    if getattr(a, "_fields", None) != getattr(b, "_fields", None):
+        raise TypeError(f"only statistics of one kind add up, not {type(a).__name__} and {type(b).__name__}")
     if hasattr(a, "merge"):
         return a.merge(b)
     if isinstance(a, tuple):

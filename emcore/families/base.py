@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 
+from emcore.data import as_numbers
 from emcore.parameters import Constraint
 
 
@@ -83,6 +84,10 @@ class ExponentialFamily(Protocol):
         ...
 
 
+_SQUARED = ("means", "mean", "loadings", "coefficients", "scales")
+_LARGEST = 1e150
+
+
 def as_field(fields: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray:
     """One named parameter as a finite float64 array of the given shape.
 
@@ -90,13 +95,15 @@ def as_field(fields: Mapping[str, Any], name: str, shape: tuple[int, ...]) -> np
     """
     if name not in fields:
         raise ValueError(f"params lack the field {name!r}; they have {', '.join(fields)}")
-    array = np.array(fields[name], dtype=np.float64)
+    array = as_numbers(fields[name], f"params.{name}")
     if array.shape != shape and array.size == np.prod(shape) and array.ndim < len(shape):
         array = array.reshape(shape)
     if array.shape != shape:
         raise ValueError(f"params.{name} must have shape {shape}, but its shape is {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(f"params.{name} has a value that is not finite: {array.tolist()}")
+    if name in _SQUARED and (np.abs(array) > _LARGEST).any():
+        raise ValueError(f"params.{name} has a value beyond {_LARGEST:g}, whose square overflows: {array.tolist()}")
     return array
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from scipy.special import gammaln, xlog1py, xlogy
 
-from emcore.data import as_matrix, check_counts, check_n_features
+from emcore.data import as_matrix, as_numbers, check_counts, check_n_features
 from emcore.families.base import as_field, check_range, ratio_or_keep, standardised
 from emcore.numerics import log_for_counts, restore_log_zero
 from emcore.parameters import Constraint, UnitInterval
@@ -147,6 +147,6 @@ def Bernoulli(prior: tuple[float, float] = (0.0, 0.0)) -> Binomial:
 
 def check_pseudo(prior: tuple[float, ...], length: int) -> None:
     """ValueError unless a prior is `length` finite pseudo-counts ≥ 0."""
-    values = np.atleast_1d(np.asarray(prior, dtype=float))
+    values = np.atleast_1d(as_numbers(prior, "prior"))
     if values.shape != (length,) or not (np.isfinite(values) & (values >= 0)).all():
         raise ValueError(f"prior must be {length} pseudo-count(s), finite and ≥ 0, not {prior!r}")

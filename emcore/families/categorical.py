@@ -18,6 +18,8 @@ from emcore.families.binomial import check_pseudo
 from emcore.numerics import log_for_counts, log_or_minus_inf
 from emcore.parameters import Constraint, Simplex
 
+_MOST_LEVELS = 100_000  # that a code may imply; a table of probabilities holds them all
+
 
 class CategoricalParams(NamedTuple):
     """Level probabilities; an item with fewer levels than the longest is padded with zeros."""
@@ -45,10 +47,14 @@ class Categorical:
 
     def __post_init__(self) -> None:
         check_pseudo((self.prior,), 1)
-        if self.n_levels is not None and not isinstance(self.n_levels, int):
-            object.__setattr__(self, "n_levels", tuple(int(n) for n in self.n_levels))
-        if self.n_levels is not None and np.min(self.n_levels) < 1:
-            raise ValueError(f"n_levels must be at least 1 for every item, not {self.n_levels!r}")
+        if self.n_levels is None:
+            return
+        levels = np.asarray(self.n_levels)
+        if levels.dtype.kind not in "iu" or levels.ndim > 1 or levels.size == 0 or (levels < 1).any():
+            raise ValueError(
+                f"n_levels must be at least 1 for every item, one whole number or one an item, not {self.n_levels!r}"
+            )
+        object.__setattr__(self, "n_levels", tuple(levels.tolist()) if levels.ndim else int(levels))
 
     def check(self, x: Any) -> np.ndarray:
         """x (n, d) of codes 0, 1, …, L_j - 1; NaN where missing."""
@@ -59,8 +65,14 @@ class Categorical:
         return x
 
     def resolve(self, x: np.ndarray, n_components: int) -> Self:
-        """The family with one number of levels per item."""
+        """The family with one number of levels per item; ValueError where codes are no count of levels."""
         if self.n_levels is None:
+            item = int(np.nanargmax(np.nanmax(x, axis=0)))
+            if (top := np.nanmax(x[:, item])) >= _MOST_LEVELS:
+                raise ValueError(
+                    f"item {item} of x has the code {top:g}, which would mean as many levels: number the levels that "
+                    "occur 0, 1, …, or name n_levels"
+                )
             return replace(self, n_levels=tuple(int(top) + 1 for top in np.nanmax(x, axis=0)))
         if isinstance(self.n_levels, int):
             return replace(self, n_levels=(self.n_levels,) * x.shape[1])

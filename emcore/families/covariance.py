@@ -315,6 +315,6 @@ def matrix_widths(covariances: np.ndarray, scale: np.ndarray) -> tuple[np.ndarra
 
 
 def constant_columns(x: np.ndarray) -> np.ndarray:
-    """True (d,) for columns whose seen cells are all equal, beside their size."""
+    """True (d,) for columns whose seen cells are all equal, beside their size, or to the square of what floats hold."""
     top, bottom = (np.array([extreme.reduce(column) for column in x.T]) for extreme in (np.fmax, np.fmin))
-    return top - bottom <= 1e-13 * np.maximum(np.abs(top), np.abs(bottom))
+    return top - bottom <= np.maximum(1e-13 * np.maximum(np.abs(top), np.abs(bottom)), 1e-153)

@@ -248,10 +248,12 @@ def Gaussian(covariance: str = "full", prior: Prior | str = None) -> GaussianFam
     `prior`: None (maximum likelihood), "fraley-raftery" (the data-scaled default), `FraleyRaftery(strength)` or
     `NormalInverseWishart(...)`. ValueError for another name.
     """
-    if covariance not in _SHAPES:
+    if not isinstance(covariance, str) or covariance not in _SHAPES:
         raise ValueError(f"covariance must be one of {', '.join(map(repr, _SHAPES))}, not {covariance!r}")
     if isinstance(prior, str):
         if prior != "fraley-raftery":
             raise ValueError(f'prior must be None, "fraley-raftery" or a prior object, not {prior!r}')
         prior = FraleyRaftery()
+    if not isinstance(prior, NormalInverseWishart | FraleyRaftery | None):
+        raise TypeError(f'prior must be None, "fraley-raftery" or a prior object, not {prior!r}')
     return GaussianFamily(_SHAPES[covariance], prior)

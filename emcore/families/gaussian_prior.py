@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from emcore.data import check_pseudo_count
 from emcore.families.covariance import Covariance, Diag, Full, Precision, Spherical, Tied
 from emcore.families.gaussian_stats import GaussianStats, stats_of_completed
 from emcore.families.missing import available_cells, condition, has_holes
@@ -41,6 +42,9 @@ class FraleyRaftery:
     """
 
     strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        check_pseudo_count(self.strength, "strength")
 
 
 Prior = NormalInverseWishart | FraleyRaftery | None

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
-from emcore.data import as_matrix
+from emcore.data import as_matrix, check_pseudo_count
 from emcore.families.base import as_field, check_range, standardised
 from emcore.families.crossproducts import PlaneStats, least_squares, plane_stats
 from emcore.numerics import LOG_2PI, DegenerateError
@@ -59,9 +59,8 @@ class RegressionPrior:
     ridge: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, value in (("rows", self.rows), ("ridge", self.ridge)):
-            if not 0 <= value < np.inf:
-                raise ValueError(f"{name} must be a finite number of pseudo-rows ≥ 0, not {value!r}")
+        check_pseudo_count(self.rows, "rows")
+        check_pseudo_count(self.ridge, "ridge")
 
 
 @dataclass(frozen=True)
@@ -75,6 +74,12 @@ class LinearRegression:
     intercept: bool = True
     prior: RegressionPrior | NormalInverseGamma | None = None
     Params: ClassVar[Any] = RegressionParams
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.intercept, bool):
+            raise TypeError(f"intercept must be True or False, not {self.intercept!r}")
+        if not isinstance(self.prior, RegressionPrior | NormalInverseGamma | None):
+            raise TypeError(f"prior must be None, a RegressionPrior or a NormalInverseGamma, not {self.prior!r}")
 
     def check(self, x: Any) -> np.ndarray:
         """x (n, p + 1), finite but for missing responses."""

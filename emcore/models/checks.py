@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 
 from emcore.families.base import as_field, check_range
-from emcore.initialise import METHODS
+from emcore.initialise import METHODS, is_params
 
 
 def named_fields(params: Any, names: tuple[str, ...], owner: str) -> Mapping[str, Any]:
-    """The fields of a params tuple or mapping; ValueError for one that `owner` does not know."""
+    """The fields of a params tuple or mapping; ValueError for one that `owner` does not know, TypeError for neither."""
+    if not is_params(params):
+        raise TypeError(f"params must be a params tuple or a mapping of fields, not {type(params).__name__}")
     fields = params if isinstance(params, Mapping) else params._asdict()
     unknown = sorted(set(fields) - set(names))
     if unknown:
@@ -27,6 +29,20 @@ def simplex_field(fields: Mapping[str, Any], name: str, shape: tuple[int, ...]) 
     if off.any():
         place = "".join(f"[{i}]" for i in np.argwhere(off)[0]) if total.ndim else ""
         raise ValueError(f"params.{name}{place} must sum to 1, but it sums to {total[off].flat[0]:.10g}")
+    return array
+
+
+def check_family(family: Any) -> None:
+    """TypeError for what is no observation family."""
+    if isinstance(family, type) or not hasattr(family, "mle"):
+        raise TypeError(f"family must be an observation family such as em.Gaussian() or em.Poisson(), not {family!r}")
+
+
+def check_order(order: Any, k: int) -> np.ndarray:
+    """A permutation of 0, …, k - 1; ValueError for anything else."""
+    array = np.asarray(order)
+    if array.shape != (k,) or sorted(array.tolist()) != list(range(k)):
+        raise ValueError(f"order must name each of 0 to {k - 1} once, not {order!r}")
     return array
 
 

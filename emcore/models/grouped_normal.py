@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from scipy.special import gammaln
 
-from emcore.data import as_matrix, check_counts
+from emcore.data import as_matrix, as_numbers, check_counts
 from emcore.divergence import entropy_rows, kl_rows
 from emcore.families.base import as_field, check_range
 from emcore.initialise import starting_responsibilities
@@ -113,8 +113,8 @@ class GroupedNormal:
     n_components: int = 1
 
     def __post_init__(self) -> None:
-        edges = np.asarray(self.edges, dtype=float)
-        object.__setattr__(self, "edges", tuple(edges.tolist()))
+        edges = as_numbers(self.edges, "edges")
+        object.__setattr__(self, "edges", tuple(np.atleast_1d(edges).tolist()))
         rising = edges.ndim == 1 and len(edges) >= 4 and (edges[1:] > edges[:-1]).all()
         if not (rising and edges[0] == -np.inf and edges[-1] == np.inf and np.isfinite(edges[1:-1]).all()):
             raise ValueError(

@@ -27,9 +27,10 @@ from emcore.chain import (
     most_probable_path,
     placed_posterior,
 )
+from emcore.data import check_pseudo_count, refuse_empty_columns
 from emcore.families.base import Family
 from emcore.initialise import starting_responsibilities
-from emcore.models.checks import named_fields, simplex_field
+from emcore.models.checks import check_family, check_order, named_fields, simplex_field
 from emcore.models.hmm_rows import EmissionRows
 from emcore.models.stationary import best_transitions, stationary_distribution
 from emcore.numerics import DegenerateError, log_or_minus_inf, row_blocks
@@ -80,9 +81,9 @@ class HMM:
             raise TypeError(f"n_states must be a whole number, not {self.n_states!r}")
         if self.n_states < 1:
             raise ValueError(f"n_states must be at least 1, not {self.n_states}")
-        for name in ("start_prior", "transition_prior"):
-            if not 0 <= getattr(self, name) < np.inf:
-                raise ValueError(f"{name} must be a pseudo-count ≥ 0, not {getattr(self, name)!r}")
+        check_family(self.family)
+        check_pseudo_count(self.start_prior, "start_prior")
+        check_pseudo_count(self.transition_prior, "transition_prior")
 
     @property
     def n_components(self) -> int:
@@ -108,6 +109,7 @@ class HMM:
                 f"n_states={self.n_states} needs at least as many rows, but x has {len(x.x)}; "
                 "use fewer states or more data"
             )
+        refuse_empty_columns(x.x)
         return replace(self, family=self.family.resolve(x.x, self.n_states))
 
     def make_params(self, start: np.ndarray, transitions: np.ndarray, family_params: Any) -> Any:
@@ -288,6 +290,7 @@ class HMM:
 
     def relabel(self, params: Any, order: Any) -> Any:
         """The same chain with states in another order."""
+        order = check_order(order, self.n_states)
         transitions = params.transitions[order][:, order]
         return self.make_params(params.start[order], transitions, self.family.select(params, order))
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from emcore.data import check_n_features
+from emcore.data import check_n_features, check_pseudo_count
 from emcore.families.base import as_field
 from emcore.families.covariance import constant_columns
 from emcore.families.missing import (
@@ -45,8 +45,7 @@ class AbstractLinearGaussian(AbstractContinuousLatent):
             raise TypeError(f"n_factors must be a whole number, not {self.n_factors!r}")
         if self.n_factors < 1:
             raise ValueError(f"n_factors must be at least 1, not {self.n_factors}")
-        if not 0 <= self.noise_prior < np.inf:
-            raise ValueError(f"noise_prior must be a pseudo-count ≥ 0, not {self.noise_prior!r}")
+        check_pseudo_count(self.noise_prior, "noise_prior")
 
     @abstractmethod
     def noise_shape(self, d: int) -> tuple[int, ...]:

@@ -15,6 +15,7 @@ from typing import Any, Self
 import numpy as np
 from scipy.special import xlogy
 
+from emcore.data import check_pseudo_count
 from emcore.families.base import Family, as_field, check_range
 from emcore.families.missing import (
     CompletesCells,
@@ -32,6 +33,7 @@ from emcore.kernels.choice import kernel_for
 from emcore.kernels.chunks import ChunkedKernel, chunk_rows
 from emcore.kernels.plain import PlainKernel
 from emcore.model import AbstractDiscreteLatent, Survey
+from emcore.models.checks import check_family, check_order, named_fields
 from emcore.numerics import (
     DegenerateError,
     emptied,
@@ -76,8 +78,8 @@ class Mixture(AbstractDiscreteLatent):
             raise TypeError(f"n_components must be a whole number, not {self.n_components!r}")
         if self.n_components < 1:
             raise ValueError(f"n_components must be at least 1, not {self.n_components}")
-        if not self.weight_prior >= 0:
-            raise ValueError(f"weight_prior must be a pseudo-count ≥ 0, not {self.weight_prior!r}")
+        check_family(self.family)
+        check_pseudo_count(self.weight_prior, "weight_prior")
         if self.fixed_weights is not None:
             weights = self._check_weights({"weights": self.fixed_weights})
             object.__setattr__(self, "fixed_weights", tuple(weights.tolist()))
@@ -235,13 +237,7 @@ class Mixture(AbstractDiscreteLatent):
 
     def check_params(self, params: Any, x: np.ndarray) -> Any:
         """The params with every field checked for shape and range, float64."""
-        fields = params if isinstance(params, Mapping) else params._asdict()
-        unknown = set(fields) - {"weights", *self.family.Params._fields}
-        if unknown:
-            raise ValueError(
-                f"params have fields {sorted(unknown)} that {type(self.family).__name__} does not know; "
-                f"it needs weights, {', '.join(self.family.Params._fields)}"
-            )
+        fields = named_fields(params, ("weights", *self.family.Params._fields), type(self.family).__name__)
         weights = self._check_weights(fields)
         return self.make_params(weights, self.family.check_params(fields, self.n_components, x.shape[1]))
 
@@ -308,6 +304,7 @@ class Mixture(AbstractDiscreteLatent):
 
     def relabel(self, params: Any, order: Any) -> Any:
         """The same mixture with components in another order."""
+        order = check_order(order, self.n_components)
         return self.make_params(params.weights[order], self.family.select(params, order))
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from scipy.special import gammaln, xlogy
 
-from emcore.data import as_matrix, check_counts, check_n_features
+from emcore.data import as_matrix, as_numbers, check_counts, check_n_features
 from emcore.families.gamma import GammaPosterior, best_shape, log_density_of_mean_one
 from emcore.families.regression import positive_field
 from emcore.models.checks import check_method, named_fields
@@ -57,8 +57,8 @@ class NegativeBinomial(AbstractContinuousLatent):
     shape_bounds: tuple[float, float] = (1e-3, 1e3)
 
     def __post_init__(self) -> None:
-        low, high = self.shape_bounds
-        if not 0 < low < high < np.inf:
+        bounds = as_numbers(self.shape_bounds, "shape_bounds")
+        if not (bounds.shape == (2,) and 0 < bounds[0] < bounds[1] < np.inf):
             raise ValueError(f"shape_bounds must be two finite numbers with 0 < low < high, not {self.shape_bounds!r}")
 
     def check(self, x: Any) -> np.ndarray:

@@ -93,7 +93,7 @@ class RandomIntercept(AbstractContinuousLatent):
         x = as_matrix(x)
         if x.shape[1] < 2:
             raise ValueError("x needs a column of group codes first and the response last, but it has one column")
-        check_counts(x[:, :1], "RandomIntercept (the group codes)")
+        check_counts(x[:, :1], "RandomIntercept (the group codes)", 2.0**53)
         codes, group = np.unique(x[:, 0], return_inverse=True)
         return Groups(x[:, 1:], group.ravel(), codes.astype(np.intp))
 

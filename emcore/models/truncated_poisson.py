@@ -46,7 +46,7 @@ class GeometricPosterior(NamedTuple):
 
     def mean(self) -> np.ndarray:
         """E z_i = f/(1 - f) (n,): expected zeros lost before each count."""
-        return 1.0 / np.expm1(-self.log_fail)
+        return np.exp(self.log_fail) / -np.expm1(self.log_fail)  # never above floats, however sure to stop
 
     def entropy(self) -> np.ndarray:
         """-log(1 - f) - E z log f (n,)."""

@@ -71,6 +71,8 @@ class ZeroInflatedPoisson(AbstractDiscreteLatent):
         for name in ("predictors", "inflation_predictors"):
             columns = getattr(self, name)
             if columns is not None:
+                if np.ndim(columns) != 1 or (len(columns) and np.asarray(columns).dtype.kind not in "iu"):
+                    raise TypeError(f"{name} must be a tuple of column numbers, not {columns!r}")
                 columns = tuple(int(column) for column in columns)
                 if len(set(columns)) < len(columns) or min(columns, default=0) < 0:
                     raise ValueError(f"{name} must be different column numbers ≥ 0, not {columns}")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from emcore.data import check_seed
 from emcore.em import fit
 from emcore.initialise import is_params
 from emcore.stopping import Status
@@ -18,7 +19,7 @@ from emcore.stream.online import Stepwise, head, walk
 from emcore.stream.progress import Meter
 from emcore.stream.result import StreamFit
 from emcore.stream.sources import LocalReader, Reader, open_blocks, totals_of
-from emcore.trace import Problem, pose, start_params
+from emcore.trace import Problem, pose, refuse_no_model, start_params
 
 
 def fit_stream(
@@ -68,6 +69,8 @@ def fit_stream(
     ('CONVERGED', 4000.0, array([1.1, 8.9]))
     """
     _check_settings(restarts, tol, max_iter, block_rows, sample_rows, weight)
+    check_seed(seed)
+    refuse_no_model(model)
     _refuse_dependent_rows(model)
     begin, meter = Begin(init, restarts, seed, sample_rows), Meter(progress)
     try:
