@@ -68,6 +68,7 @@ def _():
 @app.cell(hide_code=True)
 def _(guess, lesson):
     mo.stop(guess.value is None or lesson.fit is None)
+    mo.stop(len(lesson.trace) < 2, mo.callout("This run ended in its first M-step: try it with another start."))
     mo.md(
         f"You said: “{guess.value}” In this run the gap is **{lesson.trace[0].kl:.3g}** nats after the first E-step "
         f"and **{lesson.trace[1].kl:.3g}** after the first M-step: Q still belongs to the old parameters. The next "
