@@ -204,6 +204,6 @@ def _scales(params: Any) -> np.ndarray:
     parts = []
     for leaf in leaves(params):
         size = np.abs(leaf)
-        largest = size.max(axis=0) if leaf.ndim > 1 else size.max(initial=0.0)
+        largest = size.max(axis=0, initial=0.0) if leaf.ndim > 1 else size.max(initial=0.0)
         parts.append(np.broadcast_to(np.where(largest > 0, largest, 1.0), leaf.shape).ravel())
     return np.concatenate(parts)

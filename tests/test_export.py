@@ -19,7 +19,7 @@ from emcore.export.__main__ import MARK, main
 from emcore.export.course import App, Setting, apps_in, presets, read_app, settings_of
 from emcore.export.pages import bar
 from emcore.export.site import without_kernel
-from emcore.export.snapshot import ExportError, Snapshot, cell_name, check_private, take
+from emcore.export.snapshot import ExportError, Snapshot, cell_name, check_private, programs, take
 from emcore.export.tex import mathml
 from emcore.export.wasm import UV, for_pyodide
 from emcore.export.words import plain, table
@@ -245,7 +245,7 @@ def test_cells_are_named_as_their_author_finds_them():
 
 
 def test_without_uv_the_way_to_get_it_is_said(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name, path=None: None)
     assert main([str(APPS), "-o", str(tmp_path / "web"), "--wasm"]) == 1
     assert UV in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -262,7 +262,7 @@ def test_nothing_is_pinned_that_pyodide_ships_and_nothing_asked_that_it_lacks(qu
 
 def test_a_wasm_page_holds_the_package(tmp_path, monkeypatch):
     """The wheel alone, imported from where nothing else of the project is, loads data and draws."""
-    assert shutil.which("uv"), "the `test` extra installs uv"
+    assert shutil.which("uv", path=programs()), "the `test` extra installs uv"
     monkeypatch.chdir(APPS.parent)
     assert main([str(APPS / "02_gaussian_mixture.py"), "-o", str(tmp_path / "web"), "--wasm"]) == 0
     folder = tmp_path / "web" / "02_gaussian_mixture"

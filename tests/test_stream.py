@@ -177,7 +177,15 @@ def test_ctrl_c_keeps_the_best_params():
     assert cut_short.log_likelihood == pytest.approx(MODEL.log_likelihood(cut_short.params, X).sum(), rel=1e-12)
 
 
-def test_ctrl_c_in_the_first_pass_gives_the_start():
+@pytest.fixture
+def ctrl_c():
+    """Python's own answer to SIGINT, which a test's process may have switched off."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_in_the_first_pass_gives_the_start(ctrl_c):
     reads = []
 
     def blocks():

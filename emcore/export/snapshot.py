@@ -126,10 +126,17 @@ def take(app: App, setting: Setting, folder: Path) -> Snapshot:
     return found
 
 
+def programs() -> str:
+    """Where programs are looked for: beside the running Python first, whether or not its environment is activated."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+
+
 def marimo(*arguments: str) -> subprocess.CompletedProcess[str]:
     """marimo's command line, with one thread for linear algebra: the numbers then hang on no core count."""
     command = [sys.executable, "-m", "marimo", *arguments]
-    environment = {"OPENBLAS_NUM_THREADS": "1", "MARIMO_SKIP_UPDATE_CHECK": "1"} | dict(os.environ)
+    environment = (
+        {"OPENBLAS_NUM_THREADS": "1", "MARIMO_SKIP_UPDATE_CHECK": "1"} | dict(os.environ) | {"PATH": programs()}
+    )
     return subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, check=False
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from emcore.export.course import App
 from emcore.export.pages import front_page
-from emcore.export.snapshot import ExportError, marimo
+from emcore.export.snapshot import ExportError, marimo, programs
 
 # What Pyodide ships by itself: pinned to another version it would be asked of an index that has no build of it.
 PYODIDE = ("numpy", "scipy", "altair", "polars", "pandas", "narwhals", "pyarrow")
@@ -23,7 +23,7 @@ _UNBUILT = re.compile(rf"(?:\\?\"|%22)(?:{'|'.join(ABSENT)})(?:{_SAME})?(?:\\?\"
 
 def write_wasm(apps: Sequence[App], out: Path) -> None:
     """A folder per app, and an index; ExportError where marimo fails or packs no `emcore`."""
-    if shutil.which("uv") is None:
+    if shutil.which("uv", path=programs()) is None:
         raise ExportError(UV)
     for app in apps:
         folder = out / app.name

@@ -193,6 +193,7 @@ class VAE(AbstractContinuousLatent):
         if self.width == 0:
             return self._line(FactorParams(mean, np.sqrt(half / self.n_factors) * draws, noise), rng)
         values, vectors = np.linalg.eigh(covariance)
+        values = np.maximum(values, 0.0)  # a rounding below 0 where columns are dependent
         lengths = np.sqrt(np.maximum(values - noise, 0.01 * values))[::-1][: self.n_factors]
         turn = np.linalg.qr(rng.standard_normal((self.n_factors, self.n_factors)))[0]
         loadings = np.zeros((x.shape[1], self.n_factors))
