@@ -109,11 +109,9 @@ def _of_files(files: tuple[Path, ...], block_rows: int) -> Iterator[Any]:
 
 def _of_lazy_frame(frame: Any, block_rows: int) -> Iterator[Any]:
     """Blocks of exactly `block_rows` rows, the last apart, by the streaming engine."""
-    if not hasattr(frame, "collect_batches"):
-        raise TypeError(
-            f"a lazy frame of {type(frame).__module__.partition('.')[0]} cannot be read in batches here: it needs a "
-            "polars with LazyFrame.collect_batches (1.34 or newer)"
-        )
+    if not hasattr(frame, "collect_batches"):  # polars before 1.34: each block a query of its own
+        yield from _queries(frame, block_rows)
+        return
     import polars as pl
 
     kept: list[Any] = []  # an engine may give batches of its own size: cut anew, so that sums have the same bits
@@ -128,6 +126,15 @@ def _of_lazy_frame(frame: Any, block_rows: int) -> Iterator[Any]:
             yield whole[:block_rows]
     if sum(part.height for part in kept):
         yield pl.concat(kept)
+
+
+def _queries(frame: Any, block_rows: int) -> Iterator[Any]:
+    for start in count(0, block_rows):
+        block = frame.slice(start, block_rows).collect()
+        if block.height:
+            yield block
+        if block.height < block_rows:
+            return
 
 
 def _slices(table: Any, block_rows: int) -> Iterator[Any]:
