@@ -14,7 +14,16 @@ from emcore.numerics import DegenerateError
 from emcore.passes import EMMap, Engine, Expectations, Pass, plain_passes, traced_passes
 from emcore.replay import replay
 from emcore.result import NO_TRACE, Fit, n_observations, total_weight
-from emcore.stopping import Progress, Run, Status, out_of_iterations, parameter_change, verdict
+from emcore.stopping import (
+    Progress,
+    Run,
+    Status,
+    check_tol,
+    contraction,
+    out_of_iterations,
+    parameter_change,
+    verdict,
+)
 from emcore.trace import HalfStep, Problem, many_start_params, pose, start_params
 from emcore.trees import to_vector
 
@@ -111,7 +120,7 @@ def _passes(
 
 def _best(runs: list[Run]) -> int:
     """The first run as good as the best sound one to rounding: which of equals wins hangs on no last digit."""
-    sound = [i for i, run in enumerate(runs) if _sound(run)] or list(range(len(runs)))
+    sound = [i for i, run in enumerate(runs) if run.sound] or list(range(len(runs)))
     top = max(runs[i].objective for i in sound)
     return next(i for i in sound if runs[i].objective >= top - 1e-9 * (1.0 + abs(top)))
 
@@ -119,8 +128,7 @@ def _best(runs: list[Run]) -> int:
 def _check_settings(restarts: Any, tol: Any, max_iter: Any) -> None:
     if restarts is not None and not (isinstance(restarts, int | np.integer) and restarts >= 1):
         raise ValueError(f"restarts must be a whole number of at least 1, not {restarts!r}")
-    if not (isinstance(tol, int | float | np.number) and 0 <= float(tol) < np.inf):
-        raise ValueError(f"tol must be a number ≥ 0 (nats per row), not {tol!r}")
+    check_tol(tol)
     if not (isinstance(max_iter, int | np.integer) and max_iter >= 1):
         raise ValueError(f"max_iter must be a whole number of at least 1, not {max_iter!r}")
 
@@ -170,10 +178,6 @@ def _starts(problem: Problem, init: Any, restarts: int | None, seed: int) -> Ite
             yield params
 
 
-def _sound(run: Run) -> bool:
-    return run.status not in (Status.DEGENERATE, Status.NONFINITE) and bool(np.isfinite(run.objective))
-
-
 def _run(problem: Problem, start: Any, passes: Iterator[Pass], tol: float, max_iter: int, e_step: EStep) -> Run:
     """Follow `passes` until the stopping rule speaks; what is reported belongs to the params returned."""
     n_rows = total_weight(problem)
@@ -210,12 +214,11 @@ def _progress(now: Pass, mark: Pass, before: Progress) -> Progress:
     if now.outlook is not None:
         return Progress(now.objective, gain, *now.outlook)
     change = parameter_change(now.params, mark.params)
-    rate = change / before.change if 0 < before.change < np.inf else np.inf
-    return Progress(now.objective, gain, change, rate)
+    return Progress(now.objective, gain, change, contraction(change, before.change))
 
 
 def _advice(run: Run, runs: list[Run]) -> str:
-    lost = sum(not _sound(other) for other in runs)
+    lost = sum(not other.sound for other in runs)
     if lost and run.status is not Status.DEGENERATE:
         return f"{run.message}; {lost} of {len(runs)} starts ended degenerate and were set aside"
     return run.message

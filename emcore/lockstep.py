@@ -12,7 +12,17 @@ import numpy as np
 
 from emcore.numerics import DegenerateError
 from emcore.passes import DOUBLE, Engine
-from emcore.stopping import Progress, Run, Status, is_over, is_settled, out_of_iterations, parameter_changes, verdict
+from emcore.stopping import (
+    Progress,
+    Run,
+    Status,
+    contraction,
+    is_over,
+    is_settled,
+    out_of_iterations,
+    parameter_changes,
+    verdict,
+)
 from emcore.trace import Problem
 
 
@@ -98,8 +108,7 @@ class Lockstep:
         change = rate = np.full(n_runs, np.inf)
         if is_settled(after.progress.objective, gain, self._n_rows, self._tol, self._rounding).any():
             change = parameter_changes(params, front.params, n_runs)
-            comparable = (moved > 0) & (moved < np.inf)
-            rate = np.where(comparable, change / np.where(comparable, moved, 1.0), np.inf)
+            rate = contraction(change, moved)
         return after._replace(progress=Progress(after.progress.objective, gain, change, rate))
 
     def _advance(

@@ -17,7 +17,6 @@ from emcore.result import Fit
 from emcore.stopping import Run, Status, parameter_change
 from emcore.trace import Problem
 
-LOST = frozenset({Status.DEGENERATE, Status.NONFINITE})  # the values of such a run are those of no model worth having
 _SAME_OBJECTIVE = 1e-6  # relative to |objective| + n
 _SAME_PARAMS = 1e-2  # of the largest of its kind (see `stopping.parameter_change`)
 _FEW = 6  # components whose orders can all be tried
@@ -80,7 +79,7 @@ def multistart(
         raise ValueError("init must name a random start: from explicit params every run would be the same")
     found = fit(model, x, restarts=restarts, init=init, seed=seed, **settings)
     runs = found.restarts
-    order = sorted(range(len(runs)), key=lambda i: (_sound(runs[i]), runs[i].objective), reverse=True)
+    order = sorted(range(len(runs)), key=lambda i: (runs[i].sound, runs[i].objective), reverse=True)
     reference = runs[order[0]].params
     groups: list[list[int]] = []
     for i in order:
@@ -100,20 +99,16 @@ def _optimum(problem: Problem, runs: tuple[Run, ...], group: list[int], referenc
         log_likelihood=top.log_likelihood,
         starts=len(group),
         share=len(group) / len(runs),
-        sound=_sound(top),
+        sound=top.sound,
         status=top.status,
         params=matched(problem, top.params, reference),
         runs=tuple(sorted(group)),
     )
 
 
-def _sound(run: Run) -> bool:
-    return run.status not in LOST and bool(np.isfinite(run.objective))
-
-
 def _same(problem: Problem, one: Run, other: Run) -> bool:
     size = abs(one.objective) + len(problem.x)
-    if _sound(one) != _sound(other) or not abs(one.objective - other.objective) <= _SAME_OBJECTIVE * size:
+    if one.sound != other.sound or not abs(one.objective - other.objective) <= _SAME_OBJECTIVE * size:
         return False
     return parameter_change(matched(problem, other.params, one.params), one.params) <= _SAME_PARAMS
 

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from emcore.numerics import expectation_rows, normalize_log_rows, row_blocks, total
+from emcore.numerics import expectation_rows, normalize_log_rows, row_blocks
 from emcore.passes import Expectations
 from emcore.posteriors import CategoricalPosterior
-from emcore.trace import HalfStep, Problem, half_steps, read_only
-from emcore.trees import map_leaves
+from emcore.trace import HalfStep, Problem, Rows, half_steps, record
 
 _CELLS = 1_000_000  # numbers of a table of stacked rows
 
@@ -54,20 +53,20 @@ def _block(problem: Problem, path: Sequence[Any], first: int) -> Iterator[HalfSt
     q = posterior.rows(slice(0, steps * n))
     entropy = q.entropy()  # q moves in the E-step alone
 
-    def at(places: slice, kl: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
-        """log p(x_i), E_q log p(x_i, z), H(q_i) and KL_i (n,) of each step, at the params of these rows."""
+    def at(places: slice, kl: np.ndarray) -> Iterator[Rows]:
+        """The rows of each step, at the params of these places."""
         tables = (log_likelihood[places], expectation_rows(q.probs, log_joint[places]), entropy, kl)
-        return zip(*(table.reshape(steps, n) for table in tables))
+        return map(Rows, *(table.reshape(steps, n) for table in tables))
 
-    after: Iterator[tuple[np.ndarray, ...]] = iter(())
+    after: Iterator[Rows] = iter(())
     if len(path) > 1:
         new = slice(n, None)
         after = at(new, q.kl(posterior.rows(new)))
     for i, rows in enumerate(at(slice(0, steps * n), np.zeros(steps * n))):  # q is the posterior: KL is 0
         own = q.rows(slice(i * n, (i + 1) * n))
-        yield _record(problem, first + i, "E", path[i], own, *rows)
+        yield record(problem, first + i, "E", path[i], own, rows)
         if len(path) > 1:
-            yield _record(problem, first + i, "M", path[i + 1], own, *next(after))
+            yield record(problem, first + i, "M", path[i + 1], own, next(after))
 
 
 def _log_joints(model: Any, path: Sequence[Any], x: np.ndarray) -> np.ndarray:
@@ -76,29 +75,3 @@ def _log_joints(model: Any, path: Sequence[Any], x: np.ndarray) -> np.ndarray:
         return np.concatenate([model.log_joint(params, x) for params in path])
     side_by_side = model.log_joint(model.pile(path), x).reshape(len(x), len(path), -1)
     return np.swapaxes(side_by_side, 0, 1).reshape(len(path) * len(x), -1)
-
-
-def _record(
-    problem: Problem,
-    iteration: int,
-    kind: str,
-    params: Any,
-    q: CategoricalPosterior,
-    log_likelihood: np.ndarray,
-    expected_log_joint: np.ndarray,
-    entropy: np.ndarray,
-    kl: np.ndarray,
-) -> HalfStep:
-    weight = problem.weight
-    return HalfStep(
-        iteration=iteration,
-        kind=kind,
-        params=map_leaves(read_only, params),
-        q=q,
-        log_likelihood=total(log_likelihood, weight),
-        log_prior=problem.model.log_prior(params),
-        expected_log_joint=total(expected_log_joint, weight),
-        entropy=total(entropy, weight),
-        kl=total(kl, weight),
-        kl_rows=kl,
-    )

@@ -15,10 +15,10 @@ import numpy as np
 
 from emcore.em import fit
 from emcore.numerics import log_or_minus_inf, total
-from emcore.optima import LOST, n_labels
+from emcore.optima import n_labels
 from emcore.posteriors import CategoricalPosterior
 from emcore.result import Fit
-from emcore.stopping import Status
+from emcore.stopping import LOST, Status
 from emcore.trace import Problem, pose
 
 CRITERIA = ("bic", "aic", "icl", "held_out")

@@ -28,6 +28,9 @@ class Status(StrEnum):
     INTERRUPTED = "INTERRUPTED"  # by Ctrl-C, in a fit to a stream
 
 
+LOST = frozenset({Status.DEGENERATE, Status.NONFINITE})  # the values of such a run are those of no model worth having
+
+
 class Run(NamedTuple):
     """One start and where it ended."""
 
@@ -39,6 +42,11 @@ class Run(NamedTuple):
     status: Status
     message: str
     n_evaluations: int  # of the EM map: passes over the data, those of rejected candidates included
+
+    @property
+    def sound(self) -> bool:
+        """Whether it may be chosen as the best."""
+        return self.status not in LOST and bool(np.isfinite(self.objective))
 
 
 class Progress(NamedTuple):
@@ -64,6 +72,12 @@ def parameter_changes(new: Any, old: Any, n_runs: int) -> np.ndarray:
             scale = np.abs(a).max(axis=1, keepdims=True)
             worst = np.maximum(worst, (np.abs(a - b) / np.where(scale > 0, scale, 1.0)).max(axis=(1, 2)))
     return worst
+
+
+def contraction(change: Any, before: Any) -> Any:
+    """The rate: a change of the parameters over the one before; infinite where there is none to compare with."""
+    comparable = (before > 0) & (before < np.inf)
+    return np.where(comparable, change / np.where(comparable, before, 1.0), np.inf)[()]
 
 
 def distance_left(progress: Progress) -> Any:
@@ -124,6 +138,12 @@ def verdict(
         f"the last iteration gained {max(progress.gain, 0.0):.2g} nats, and the parameters are estimated to be "
         f"within {max(distance_left(progress), _ROUNDING):.1g} (relative) of a stationary point"
     )
+
+
+def check_tol(tol: Any) -> None:
+    """ValueError for what is no tolerance."""
+    if not (isinstance(tol, int | float | np.number) and 0 <= float(tol) < np.inf):
+        raise ValueError(f"tol must be a number ≥ 0 (nats per row), not {tol!r}")
 
 
 def out_of_iterations(max_iter: int, gain: float) -> tuple[Status, str]:

@@ -171,10 +171,10 @@ def half_steps(problem: Problem, params: Any, e_step: EStep = exact) -> Iterator
     seen = survey(model, params, x)
     for iteration in count(1):
         q = seen[0] if e_step is exact else e_step_at(e_step, iteration)(model, params, x, q)
-        yield _record(problem, iteration, "E", params, q, seen)
+        yield _record_seen(problem, iteration, "E", params, q, seen)
         params = model.m_step(model.suff_stats(x, q, weight), params)
         seen = survey(model, params, x)
-        yield _record(problem, iteration, "M", params, q, seen)
+        yield _record_seen(problem, iteration, "M", params, q, seen)
 
 
 def survey(model: Any, params: Any, x: Any) -> Survey:
@@ -184,21 +184,36 @@ def survey(model: Any, params: Any, x: Any) -> Survey:
     return *model.infer(params, x), lambda q: model.expected_log_joint(params, x, q)
 
 
-def _record(problem: Problem, iteration: int, kind: str, params: Any, q: Any, seen: Survey) -> HalfStep:
-    model, _, weight = problem
+def _record_seen(problem: Problem, iteration: int, kind: str, params: Any, q: Any, seen: Survey) -> HalfStep:
     posterior, log_likelihood, expected_log_joint = seen
-    gap_rows = q.kl(posterior)
+    rows = Rows(log_likelihood, expected_log_joint(q), q.entropy(), q.kl(posterior))
+    return record(problem, iteration, kind, params, q, rows)
+
+
+class Rows(NamedTuple):
+    """What a half-step records, row by row (n,)."""
+
+    log_likelihood: np.ndarray
+    expected_log_joint: np.ndarray
+    entropy: np.ndarray
+    kl: np.ndarray
+
+
+def record(problem: Problem, iteration: int, kind: str, params: Any, q: Any, rows: Rows) -> HalfStep:
+    """The half-step from its rows."""
+    model, _, weight = problem
+    log_likelihood, expected_log_joint, entropy, kl = (total(values, weight) for values in rows)
     return HalfStep(
         iteration=iteration,
         kind=kind,
         params=map_leaves(read_only, params),
         q=q,
-        log_likelihood=total(log_likelihood, weight),
+        log_likelihood=log_likelihood,
         log_prior=model.log_prior(params),
-        expected_log_joint=total(expected_log_joint(q), weight),
-        entropy=total(q.entropy(), weight),
-        kl=total(gap_rows, weight),
-        kl_rows=gap_rows,
+        expected_log_joint=expected_log_joint,
+        entropy=entropy,
+        kl=kl,
+        kl_rows=rows.kl,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emcore.numerics import DegenerateError
-from emcore.stopping import Progress, Status, out_of_iterations, parameter_change, verdict
+from emcore.stopping import Progress, Status, contraction, out_of_iterations, parameter_change, verdict
 from emcore.stream.blocks import Survey, Totals
 from emcore.stream.checkpoint import Identity, State, load, save
 from emcore.stream.progress import Meter
@@ -120,8 +120,7 @@ def _complete(totals: Totals | None, found: Survey) -> Totals:
 
 def _progress(objective: float, params: Any, before: State) -> Progress:
     change = parameter_change(params, before.params)
-    moved = before.progress.change
-    rate = change / moved if 0 < moved < np.inf else np.inf
+    rate = contraction(change, before.progress.change)
     return Progress(objective, objective - before.progress.objective, change, rate)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from emcore.data import check_seed
 from emcore.em import fit
 from emcore.initialise import is_params
-from emcore.stopping import Status
+from emcore.stopping import Status, check_tol
 from emcore.stream.blocks import Survey, dependent, refuse_unlearnable
 from emcore.stream.checkpoint import Identity, digest
 from emcore.stream.dask import DaskReader, is_distributed
@@ -188,8 +188,7 @@ def _check_settings(restarts: Any, tol: Any, max_iter: Any, block_rows: Any, sam
     for name, value in counts.items():
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ValueError(f"{name} must be a whole number of at least 1, not {value!r}")
-    if not (isinstance(tol, int | float | np.number) and 0 <= float(tol) < np.inf):
-        raise ValueError(f"tol must be a number ≥ 0 (nats per row), not {tol!r}")
+    check_tol(tol)
     if not (weight is None or isinstance(weight, str)):
         raise TypeError("weight must be the name of a column; beside arrays, give blocks as pairs (x, weights)")
 
