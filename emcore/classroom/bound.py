@@ -11,6 +11,7 @@ import numpy as np
 
 from emcore.classroom import links
 from emcore.classroom.exercises import Exercise, Slip
+from emcore.classroom.recorded import Recorded
 from emcore.classroom.small_examples import Example, Ratios, coins_example, linkage_example
 from emcore.datasets import load
 from emcore.landscape import Slice
@@ -96,7 +97,7 @@ def _other(probs: np.ndarray, which: str) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class BoundLesson:
+class BoundLesson(Recorded):
     """A recorded run with the bound along θ at each half-step, or the reason why there is none."""
 
     settings: BoundSettings
@@ -105,13 +106,6 @@ class BoundLesson:
     slices: tuple[Slice, ...] = ()
     ratios: Ratios | None = None
     trouble: str = ""
-
-    @property
-    def trace(self) -> Trace:
-        """The half-steps; ValueError where the settings allow none."""
-        if self.run is None:
-            raise ValueError(self.trouble)
-        return self.run
 
     @property
     def kind(self) -> str:
@@ -150,11 +144,6 @@ class BoundLesson:
                 f"log p(x) = {self.run[-1].log_likelihood:.3f}."
             )
         return told
-
-    @property
-    def worst_identity_error(self) -> float:
-        """The largest |log p(x) - ELBO - KL| over the half-steps, in nats."""
-        return max(abs(half.log_likelihood - half.elbo - half.kl) for half in self.trace)
 
 
 @lru_cache(maxsize=512)

@@ -14,6 +14,7 @@ import numpy as np
 from emcore.classroom import links
 from emcore.classroom.chain_passes import filter_forward, likeliest_paths
 from emcore.classroom.paths import agreement, enumerate_paths, path_table
+from emcore.classroom.recorded import Fitted
 from emcore.datasets import load
 from emcore.em import fit
 from emcore.families.binomial import Bernoulli
@@ -22,7 +23,7 @@ from emcore.families.poisson import Poisson
 from emcore.models.hmm import HMM
 from emcore.result import Fit
 from emcore.stopping import Status
-from emcore.trace import Problem, Trace, pose, start_params
+from emcore.trace import Problem, pose, start_params
 
 EARTHQUAKES, LONG, WAITING, SIMULATED = "earthquakes", "long", "waiting", "simulated"
 BY_LEVEL = "by level: low, …, high"
@@ -87,19 +88,12 @@ class ChainSettings:
 
 
 @dataclass(frozen=True)
-class ChainLesson:
+class ChainLesson(Fitted):
     """A recorded run on a series, or the reason why there is none and what to try."""
 
     fit: Fit | None
     series: Series | None = None
     trouble: str = ""
-
-    @property
-    def trace(self) -> Trace:
-        """The half-steps; ValueError where the settings allow none."""
-        if self.fit is None:
-            raise ValueError(self.trouble)
-        return self.fit.trace
 
     @property
     def kind(self) -> str:
@@ -112,11 +106,6 @@ class ChainLesson:
     def message(self) -> str:
         """A sentence on how the run ended."""
         return self.trouble if self.fit is None else f"{self.fit.status}: {self.fit.message}"
-
-    @property
-    def worst_identity_error(self) -> float:
-        """The largest |log p(x) - ELBO - KL| over the half-steps, in nats."""
-        return max(abs(half.log_likelihood - half.elbo - half.kl) for half in self.trace)
 
     @property
     def emitted(self) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from emcore.classroom import links
 from emcore.classroom.exercises import Exercise, Slip
+from emcore.classroom.recorded import Fitted
 from emcore.datasets import load
 from emcore.em import fit
 from emcore.esteps import exact, hard
@@ -21,7 +22,7 @@ from emcore.families.gaussian import FraleyRaftery, Gaussian
 from emcore.models.mixture import Mixture
 from emcore.result import Fit
 from emcore.stopping import Status
-from emcore.trace import Problem, Trace, pose, start_params
+from emcore.trace import Problem, pose, start_params
 
 BY_HAND = "by hand"
 DATASETS: Mapping[str, str] = MappingProxyType(
@@ -109,18 +110,11 @@ class MixtureSettings:
 
 
 @dataclass(frozen=True)
-class Lesson:
+class Lesson(Fitted):
     """A recorded run, or the reason why there is none and what to try."""
 
     fit: Fit | None
     trouble: str = ""
-
-    @property
-    def trace(self) -> Trace:
-        """The half-steps; ValueError where the settings allow none."""
-        if self.fit is None:
-            raise ValueError(self.trouble)
-        return self.fit.trace
 
     @property
     def kind(self) -> str:
@@ -134,11 +128,6 @@ class Lesson:
     def message(self) -> str:
         """A sentence on how the run ended."""
         return self.trouble if self.fit is None else f"{self.fit.status}: {self.fit.message}"
-
-    @property
-    def worst_identity_error(self) -> float:
-        """The largest |log p(x) - ELBO - KL| over the half-steps, in nats."""
-        return max(abs(half.log_likelihood - half.elbo - half.kl) for half in self.trace)
 
 
 def rows_csv(lesson: Lesson, settings: MixtureSettings) -> str:

@@ -13,6 +13,7 @@ from scipy.special import ndtri
 from emcore.classroom import links
 from emcore.classroom.exercises import Verdict
 from emcore.classroom.factorised_chain import STAYS
+from emcore.classroom.recorded import Recorded
 from emcore.classroom.two_latents import TwoLatents
 from emcore.datasets import load
 from emcore.em import fit
@@ -90,7 +91,7 @@ class _Setup(NamedTuple):
 
 
 @dataclass(frozen=True)
-class RestrictedLesson:
+class RestrictedLesson(Recorded):
     """A recorded run under a restricted E-step, or the reason why there is none."""
 
     settings: RestrictedSettings
@@ -100,13 +101,6 @@ class RestrictedLesson:
     end: tuple[float, float] = (0.0, 0.0)  # the same where climbing the ELBO from there ends
     parameter: str = ""  # what moved, in words
     trouble: str = ""
-
-    @property
-    def trace(self) -> Trace:
-        """The half-steps; ValueError where the settings allow none."""
-        if self.run is None:
-            raise ValueError(self.trouble)
-        return self.run
 
     @property
     def loss(self) -> float:
@@ -152,11 +146,6 @@ class RestrictedLesson:
         """The largest fall of log p(x) in one half-step of the run."""
         levels = np.array([half.log_likelihood for half in self.trace])
         return max(0.0, -float(np.diff(levels).min()))
-
-    @property
-    def worst_identity_error(self) -> float:
-        """The largest |log p(x) - ELBO - KL| over the half-steps, in nats."""
-        return max(abs(half.log_likelihood - half.elbo - half.kl) for half in self.trace)
 
     def has_fallen(self) -> Verdict:
         """The mark for the task to make log p(x) fall while the ELBO rises."""

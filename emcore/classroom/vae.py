@@ -17,6 +17,7 @@ import numpy as np
 from emcore.classroom import links
 from emcore.classroom.curves import BOW, DIGITS, GEYSER, SPIRAL, n_latents, rows, written
 from emcore.classroom.exercises import Verdict
+from emcore.classroom.recorded import Recorded
 from emcore.esteps import EStep, exact
 from emcore.models.vae import VAE
 from emcore.models.vae_decoder import decode, log_joint_table
@@ -111,7 +112,7 @@ class RowDensities(NamedTuple):
 
 
 @dataclass(frozen=True)
-class VaeLesson:
+class VaeLesson(Recorded):
     """A recorded run, or the reason why there is none."""
 
     settings: VaeSettings
@@ -121,13 +122,6 @@ class VaeLesson:
     rates: np.ndarray | None = None  # (h,) KL(Q ‖ prior), nats per row
     distortions: np.ndarray | None = None  # (h,) -E log p(x | z), nats per row
     trouble: str = ""
-
-    @property
-    def trace(self) -> Trace:
-        """The half-steps; ValueError where the settings allow none."""
-        if self.run is None:
-            raise ValueError(self.trouble)
-        return self.run
 
     @property
     def family(self) -> float:
@@ -169,11 +163,6 @@ class VaeLesson:
             else f"Q tells {self.rates[-1]:.3g} nats of each row"
         )
         return f"After {len(self.run) // 2} iterations and an E-step, {gap}{parts}. {heard}."
-
-    @property
-    def worst_identity_error(self) -> float:
-        """The largest |log p(x) - ELBO - KL| over the half-steps, in nats."""
-        return max(abs(half.log_likelihood - half.elbo - half.kl) for half in self.trace)
 
     def encoder_is_good(self) -> Verdict:
         """The mark for the task to make sharing cost less than the family does."""
