@@ -8,7 +8,7 @@ from emcore.charts.grammar import Json, as_given, as_text, calculate, fitting, l
 from emcore.charts.heading import heading
 from emcore.charts.limits import held_by, scale_of
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, scene_of
 from emcore.charts.theme import BLACK, GAP, GREEN, VERMILLION
 from emcore.trace import HalfStep, Trace
 
@@ -30,7 +30,7 @@ def posterior_and_q(
     Two normal latents: ellipses at two standard deviations. Finite z: a pair of bars for each value. The row is the one
     with the widest gap at the last half-step, unless given. ValueError for any other kind of Q.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     row = int(np.argmax(trace[-1].kl_rows)) if row is None else row
     pairs = [(trace[int(i)], *_of_row(trace, trace[int(i)], row)) for i in scene.shown]
     normal = all(hasattr(q, "factors") and q.means.shape[1] == 2 for _, _, q in pairs)

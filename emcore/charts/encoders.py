@@ -18,7 +18,7 @@ from emcore.charts.grammar import (
 from emcore.charts.heading import heading
 from emcore.charts.limits import held_by, scale_of
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, scene_of
 from emcore.charts.theme import BLACK, GAP, GREY, LABEL_SIZE, ORANGE, SKY
 from emcore.charts.trace import half_step_axis
 from emcore.trace import Trace
@@ -38,7 +38,7 @@ def gap_in_two(
     """The gap after some E-steps, in two parts (Cremer, Li & Duvenaud 2018): what no Q of the family can close, and, on
     it, what sharing one encoder costs. `halves` (s,) are places in the trace, the parts (s,) totals in nats.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     parts = (("family", family, GAP, np.zeros(len(family))), ("sharing", amortisation, SKY, family))
     rows = [
         {
@@ -84,7 +84,7 @@ def rate_and_distortion(
 
     Rate (h,) is KL(Q ‖ prior), distortion (h,) is -E log p(x | z); the dashed lines join half-steps with equal ELBO.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     rows = [
         {"half_step": frame, "kind": trace[int(i)].kind, "rate": float(rates[i]), "distortion": float(distortions[i])}
         for frame, i in enumerate(scene.shown)

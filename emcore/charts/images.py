@@ -34,7 +34,7 @@ def prototypes(
     """
     scene = scene_of(trace, frames)
     ink = np.stack([trace[int(i)].params.probs for i in scene.shown])
-    panel = _images_panel(ink, side, width, height, _row_words(scene, labels), "ink")
+    panel = images_panel(ink, side, width, height, _row_words(scene, labels), "ink")
     spec = (
         panel.spec | {"layer": heading(scene, width) + panel.spec["layer"]} | titled("What each cause expects to see")
     )
@@ -67,7 +67,7 @@ def loadings(
     last[:, :, np.asarray(pixels)] = found
     largest = float(np.abs(last).max()) or 1.0
     words = [[(f"factor {j}", "") for j in range(found.shape[1])]] * len(found)
-    panel = _images_panel((last / largest + 1) / 2, side, width, height, words, "sign")
+    panel = images_panel((last / largest + 1) / 2, side, width, height, words, "sign")
     spec = panel.spec | {"layer": heading(scene, width) + panel.spec["layer"]} | titled("What each factor adds")
     sentence = f"Loadings of {found.shape[1]} factors as images, for {scene.subject()}. The largest is {largest:.3g}."
     return scene.picture(Panel(spec, panel.datasets), half_step, sentence)
@@ -95,7 +95,7 @@ def _held(scene: Scene, member: np.ndarray) -> np.ndarray:
     return np.stack(found)
 
 
-def _images_panel(
+def images_panel(
     shares: np.ndarray, side: int, width: int | str, height: int, words: list[list[tuple[str, str]]], scale: str
 ) -> Panel:
     """Images of `shares` (h, k, pixels), each between 0 and 1, in a grid that keeps the pixels square."""

@@ -10,7 +10,7 @@ from emcore.charts.limits import held_by, scale_of
 from emcore.charts.marks import plane, row_tips
 from emcore.charts.packed import Domain, check_columns, plane_domain, points_table
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, Scene, scene_of
 from emcore.charts.theme import BLACK, GAP, GREEN, GREY
 from emcore.models.vae_decoder import decode
 from emcore.trace import Trace
@@ -34,7 +34,7 @@ def decoder_curve(
     beside it is misplaced: the thin line leads to the code's place f(E z), its reconstruction. The curve is thick where
     the prior is dense. ValueError unless the latent is one number and x has two columns at least.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     if trace[0].params.loadings.shape[1] != 1:
         raise ValueError("this picture has one latent variable, and the model has several")
     titles = check_columns(scene, (0, 1), names, 2)
@@ -159,7 +159,7 @@ def one_row(
 
     `z` (m,), `posterior` and `q` (h, m), `own` (m,), zeros where there is none.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     last = len(scene.shown) - 1
     prior = np.exp(-0.5 * z * z) / np.sqrt(2.0 * np.pi)
     kinds = (

@@ -6,10 +6,10 @@ import numpy as np
 
 from emcore.charts.grammar import Json, as_given, as_text, calculate, layer, look_up, now, quantitative, titled
 from emcore.charts.heading import heading
-from emcore.charts.images import _images_panel as images_panel
+from emcore.charts.images import images_panel
 from emcore.charts.marks import plane
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, scene_of
 from emcore.charts.theme import GREY, colour, shape
 from emcore.models.vae_posteriors import as_diagonal
 from emcore.trace import Trace
@@ -32,7 +32,7 @@ def latent_map(
     `labels` (n,) are no part of the model: only where they are `told` has each its colour, its shape and its name at
     the middle of its rows. ValueError unless there are two latents and a label for every row.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     if trace[0].params.loadings.shape[1] != 2:
         raise ValueError(f"a map has two latent variables, and the model has {trace[0].params.loadings.shape[1]}")
     if len(labels) != scene.n_rows:
@@ -114,7 +114,7 @@ def reconstructions(
 
     Ink is between 0 and 1, pixels 8 in a row. ValueError where `made` has no entry for every half-step.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     if len(made) != len(trace):
         raise ValueError(f"made must have an entry per half-step ({len(trace)}), but there are {len(made)}")
     shares = np.stack([np.concatenate([images, made[int(i)]]) for i in scene.shown])

@@ -63,7 +63,8 @@ def live_spec(chart: alt.TopLevelMixin | Mapping[str, Any]) -> LiveSpec:
     frames: dict[int, tuple[str, Any]] = {}
     datasets: Mapping[str, Sequence[Any]]
     if isinstance(chart, Picture):
-        spec, datasets = chart.shell(), _needed(chart)
+        spec = chart.shell()
+        datasets = _needed(chart.tables, spec)
     elif isinstance(chart, Mapping):  # somebody's own
         spec = deepcopy({key: value for key, value in chart.items() if key != "datasets"})
         datasets = chart.get("datasets", {})
@@ -92,10 +93,10 @@ def live_spec(chart: alt.TopLevelMixin | Mapping[str, Any]) -> LiveSpec:
     return LiveSpec(spec, tables, _take_controls(spec), description)
 
 
-def _needed(chart: Picture) -> dict[str, list[Any]]:
-    """Its tables without the columns that the specification never names: a table may serve many charts."""
-    said = json.dumps(chart.shell())
-    return {table: _columns(rows, said) for table, rows in chart.tables.items()}
+def _needed(tables: Mapping[str, Sequence[Any]], spec: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The tables without the columns that the specification never names: a table may serve many charts."""
+    said = json.dumps(spec)
+    return {name: _columns(rows, said) for name, rows in tables.items()}
 
 
 def _columns(rows: Sequence[Any], said: str) -> list[Any]:

@@ -17,7 +17,7 @@ from emcore.charts.packed import (
     points_table,
 )
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene, plain
+from emcore.charts.scene import Panel, Scene, plain, scene_of
 from emcore.charts.theme import BLACK, GREY, LABEL_SIZE
 from emcore.charts.trace import half_step_axis
 from emcore.tables import parameter_name, scalars
@@ -43,7 +43,7 @@ def parameter_path(
     With `field`, or where the params have no means in a plane, every number of that field (by default the first one
     that moves and is not the weights) against the half-step. ValueError for an unknown field.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     panel = path_panel(scene, columns, field, names, domain, width, height)
     what = field or ("means" if _has_plane(trace) else _field(trace, None))
     spec = panel.spec | {"layer": heading(scene, width, rows="points" in panel.datasets) + panel.spec["layer"]}

@@ -8,7 +8,7 @@ import numpy as np
 from emcore.charts.grammar import Json, as_given, as_text, calculate, layer, look_up, now, quantitative, titled
 from emcore.charts.heading import heading
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, scene_of
 from emcore.charts.theme import BLACK, BLUE, GREY, LABEL_SIZE, PURPLE, SKY, VERMILLION, colour
 from emcore.trace import Trace
 
@@ -36,7 +36,7 @@ def profiles(
             f"means must be (half-steps, profiles, items) of {len(trace)} half-steps and {len(items)} items, "
             f"not {means.shape}"
         )
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     values = means[scene.shown]
     tables = {
         "means": [{"half_step": h, "means": np.round(value, 3).ravel().tolist()} for h, value in enumerate(values)],

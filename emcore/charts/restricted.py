@@ -8,7 +8,7 @@ from emcore.charts.grammar import Json, as_text, fitting, kind_channel, layer, q
 from emcore.charts.heading import heading
 from emcore.charts.limits import held_by, scale_of
 from emcore.charts.picture import Picture
-from emcore.charts.scene import Panel, Scene
+from emcore.charts.scene import Panel, Scene, scene_of
 from emcore.charts.theme import BLACK, GAP, GREY, VERMILLION
 from emcore.trace import Trace
 
@@ -34,7 +34,7 @@ def profile(
     purple bars are the gap at either. With `places` (h,), where on the line each half-step of the trace stands, the
     ELBO that it reached is marked too. Curves (g,) on `grid`; `title` of its axis.
     """
-    scene = Scene(trace, frames)
+    scene = scene_of(trace, frames)
     limits = _limits(trace, grid, log_likelihood, elbo, (summit, end), bool(len(places)))
     ends = [_end(name, at, grid, log_likelihood, elbo) for name, at in (("max log p(x)", summit), ("EM ends", end))]
     arrow = {"from": summit, "to": end, "floor": limits["low"], "words": _bias(ends, bool(len(places)))}
