@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from emcore.families.covariance import Covariance, Diag, Full, Tied
+from emcore.families.covariance import Covariance, Tied
 from emcore.families.gaussian_stats import GaussianStats
 from emcore.kernels.base import Kernel, MixtureStats
 from emcore.kernels.frame import Frame
 from emcore.kernels.linear import Features, LinearRows, Made, Stored
-from emcore.kernels.quadratic import Form, FullForm, Sums, TiedForm
+from emcore.kernels.quadratic import Form, Sums, TiedForm
 from emcore.kernels.residual import ResidualRows
-from emcore.kernels.separable import DiagForm, SphericalForm
+from emcore.kernels.separable import own_form
 
 _LOG_ZERO = -1e300  # in place of log 0: exp gives 0 for it, and no product NaN
 _STORED = 16e6  # bytes of features that are worth keeping
@@ -37,7 +37,8 @@ class GaussianKernel:
         self._residual = ResidualRows(frame, y, weight)
         self._form: Form | None = None
         if y.dtype == np.float64:
-            self._form = _form(family.shape, frame, y, weight)
+            tied = isinstance(family.shape, Tied)
+            self._form = TiedForm(family.shape, frame, y, weight) if tied else own_form(family.shape, frame)
             self._linear = LinearRows(_features(self._form, y), weight)
 
     def evaluate(self, params: Any, n_starts: int = 1) -> tuple[MixtureStats, np.ndarray]:
@@ -79,14 +80,6 @@ def _frame(shape: Covariance, x: np.ndarray, weight: np.ndarray | None) -> Frame
         return Frame.of_rows(shape, x, weight)
     except np.linalg.LinAlgError:  # of the rows that count, not of all of them: they have a frame too
         return Frame.of_rows(shape, x, None)
-
-
-def _form(shape: Covariance, frame: Frame, y: np.ndarray, weight: np.ndarray | None) -> Form:
-    if isinstance(shape, Tied):
-        return TiedForm(shape, frame, y, weight)
-    if isinstance(shape, Full):
-        return FullForm(shape, frame)
-    return DiagForm(shape, frame) if isinstance(shape, Diag) else SphericalForm(shape, frame)
 
 
 def _features(form: Form, y: np.ndarray) -> Features:

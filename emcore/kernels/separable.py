@@ -4,10 +4,20 @@ from typing import Any
 
 import numpy as np
 
-from emcore.families.covariance import Covariance
+from emcore.families.covariance import Covariance, Diag, Full
 from emcore.families.gaussian_stats import GaussianStats, WideStats
 from emcore.kernels.frame import Frame
-from emcore.kernels.quadratic import SHARPEST, Natural, Sums, columns, counts_and_means, negligible, row_squares
+from emcore.kernels.quadratic import (
+    SHARPEST,
+    Form,
+    FullForm,
+    Natural,
+    Sums,
+    columns,
+    counts_and_means,
+    negligible,
+    row_squares,
+)
 from emcore.numerics import LOG_2PI, DegenerateError
 
 
@@ -100,3 +110,10 @@ def _refuse_singular(variances: np.ndarray) -> np.ndarray:
     if not (variances > 0).all():
         raise DegenerateError("a covariance matrix is singular or not positive definite")
     return variances
+
+
+def own_form(shape: Covariance, frame: Frame) -> Form:
+    """The form of components with a covariance of their own."""
+    if isinstance(shape, Full):
+        return FullForm(shape, frame)
+    return DiagForm(shape, frame) if isinstance(shape, Diag) else SphericalForm(shape, frame)

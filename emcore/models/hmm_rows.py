@@ -16,8 +16,8 @@ from emcore.families.gaussian_stats import GaussianStats
 from emcore.families.missing import has_holes
 from emcore.kernels.frame import Frame
 from emcore.kernels.linear import Features, Made, Stored
-from emcore.kernels.quadratic import Form, FullForm
-from emcore.kernels.separable import DiagForm, SphericalForm
+from emcore.kernels.quadratic import Form
+from emcore.kernels.separable import own_form
 
 _FEWEST = 4096  # rows from which it pays to whiten them first
 _STORED = 16e6  # bytes of features that are worth keeping
@@ -51,9 +51,7 @@ class EmissionRows:
             return None
         if not np.isfinite(frame.inverse).all():  # a constant column
             return None
-        forms: dict[Any, Any] = {Full: FullForm, Diag: DiagForm, Spherical: SphericalForm}
-        form: Form = forms[type(family.shape)](family.shape, frame)
-        return cls(form, frame.rows(rows))
+        return cls(own_form(family.shape, frame), frame.rows(rows))
 
     def log_prob(self, params: Any) -> Callable[[slice, np.ndarray], object] | None:
         """A function that writes log p(x_s | z_s = k) of a slice of rows into columns (k, b); None: see `Form`."""
