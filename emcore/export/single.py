@@ -42,8 +42,9 @@ def single_file(taken: Sequence[Snapshot]) -> str:
         held += 1
     if held < len(taken):
         print(f"  {taken[0].app.name}: {len(taken) - held} of {len(taken)} settings left out, to stay under 3 MB")
-    taken = taken[:held]
-    return _frame(taken, [_pack(shot, taken) for shot in taken])
+        taken = taken[:held]
+        packed = [_pack(shot, taken) for shot in taken]  # anew: links to what was left out go
+    return _frame(taken, packed)
 
 
 def _frame(taken: Sequence[Snapshot], packed: Sequence[str]) -> str:

@@ -10,7 +10,6 @@ from html import escape
 from pathlib import Path
 from urllib.parse import urlencode
 
-from emcore.export.course import App
 from emcore.export.pages import NEEDS, NOTICE, bar, front_page, page_name, text_of
 from emcore.export.snapshot import Snapshot
 
@@ -94,10 +93,3 @@ def _shared(packed: str, assets: Path) -> str:
     shared.parent.mkdir(exist_ok=True)
     shared.write_bytes(script)
     return f"./@file/{name}"
-
-
-def pages_of(apps: Sequence[App], out: Path) -> dict[str, int]:
-    """Bytes by app, and what all share under "assets"."""
-    sizes = {app.name: sum(path.stat().st_size for path in out.glob(f"{app.name}*.html")) for app in apps}
-    shared = sum(path.stat().st_size for path in (out / "assets").rglob("*") if path.is_file())
-    return sizes | {"assets": shared}
