@@ -126,8 +126,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(answers, exercises):
-    _verdicts = [asked.mark(given) for asked, given in zip(exercises, answers.value, strict=True)]
-    page.exercises(zip(answers, _verdicts, strict=True))
+    page.exercises(page.marked(exercises, answers))
     return
 
 

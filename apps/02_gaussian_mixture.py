@@ -107,8 +107,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(answers):
-    _verdicts = [asked.mark(given) for asked, given in zip(classroom.EXERCISES, answers.value, strict=True)]
-    page.exercises(zip(answers, _verdicts, strict=True))
+    page.exercises(page.marked(classroom.EXERCISES, answers))
     return
 
 

@@ -82,10 +82,8 @@ def _():
 
 @app.cell(hide_code=True)
 def _(answers, beta_answer):
-    _verdicts = [asked.mark(given) for asked, given in zip(classroom.exercises(), answers.value, strict=True)]
-    page.exercises(
-        zip([*answers, beta_answer], [*_verdicts, classroom.mark_beta(beta_answer.value)], strict=True),
-    )
+    _beta = (beta_answer, classroom.mark_beta(beta_answer.value))
+    page.exercises([*page.marked(classroom.exercises(), answers), _beta])
     return
 
 

@@ -106,11 +106,10 @@ def _():
 
 @app.cell(hide_code=True)
 def _(answers, exercises, lesson):
-    _verdicts = [asked.mark(given) for asked, given in zip(exercises, answers.value, strict=True)]
     _fallen = lesson.has_fallen()
     _asked = mo.md("With the controls at the side, make log p(x) fall in the run while the ELBO rises.")
     _task = [_asked, mo.callout(_fallen.words, kind=_fallen.kind)]
-    page.exercises(zip(answers, _verdicts, strict=True), _task)
+    page.exercises(page.marked(exercises, answers), _task)
     return
 
 

@@ -83,8 +83,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(answers):
-    _verdicts = [asked.mark(given) for asked, given in zip(classroom.exercises(), answers.value, strict=True)]
-    page.exercises(zip(answers, _verdicts, strict=True))
+    page.exercises(page.marked(classroom.exercises(), answers))
     return
 
 

@@ -178,7 +178,7 @@ def _():
 @app.cell(hide_code=True)
 def _(answers, found, readings, why):
     _read = [(readings[name], e.mark(readings.value[name])) for name, e in exercises.reading(found).items()]
-    _fixed = [(f, e.mark(given)) for f, e, given in zip(answers, exercises.fixed(), answers.value, strict=True)]
+    _fixed = page.marked(exercises.fixed(), answers)
     page.exercises([*_read, *_fixed, (why, exercises.ICL_EXERCISE.mark(why.value))])
     return
 

@@ -111,12 +111,11 @@ def _():
 
 @app.cell(hide_code=True)
 def _(answers, exercises, lesson):
-    _verdicts = [asked.mark(given) for asked, given in zip(exercises, answers.value, strict=True)]
     _task = [
         mo.md("With the controls at the side, make sharing the encoder cost less than the Gaussian family does."),
         mo.callout(lesson.encoder_is_good().words, kind=lesson.encoder_is_good().kind),
     ]
-    page.exercises(zip(answers, _verdicts, strict=True), _task)
+    page.exercises(page.marked(exercises, answers), _task)
     return
 
 

@@ -142,10 +142,8 @@ def _():
 
 @app.cell(hide_code=True)
 def _(choices, lesson, numbers):
-    _asked = [*exercises.NUMBERS, *(asked for asked, _ in exercises.CHOICES)]
-    _given = [*numbers.value, *choices.value]
-    _verdicts = [asked.mark(given) for asked, given in zip(_asked, _given, strict=True)]
-    page.exercises(zip([*numbers, *choices], _verdicts, strict=True), [mo.md(words.swapped(lesson))])
+    _chosen = page.marked([asked for asked, _ in exercises.CHOICES], choices)
+    page.exercises([*page.marked(exercises.NUMBERS, numbers), *_chosen], [mo.md(words.swapped(lesson))])
     return
 
 

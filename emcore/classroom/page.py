@@ -88,6 +88,10 @@ class Page:
             ]
         )
 
+    def marked(self, exercises: Iterable[Exercise], fields: Any) -> list[tuple[Any, Verdict]]:
+        """Each field of an array with what is to be said of its answer."""
+        return [(field, asked.mark(given)) for asked, field, given in zip(exercises, fields, fields.value, strict=True)]
+
     def exercises(self, answered: Iterable[tuple[Any, Verdict]], more: Sequence[Any] = ()) -> Any:
         """Fields with what is to be said of their answers, folded away; then anything `more`."""
         parts: list[Any] = []
