@@ -60,8 +60,8 @@ def fit(
     or a configured one (see `accelerate`): limits of EM in fewer evaluations, but without half-steps to trace.
     `dtype`: "float32" lets passes over many Gaussian rows compute each in single precision, sums in double (see
     `kernels.gaussian` for the loss): `tol` is then at least 1e-7. `threads`: work on chunks of the rows; the result is
-    the same to the last bit. Two of them were 1.6 times as fast with 32 features and 16 components, and no faster with 16
-    features or fewer. What is reported is computed at the end in double precision.
+    the same to the last bit. Two of them were 1.6 times as fast as one with 32 features and 16 components, and no
+    faster with 16 features or fewer. What is reported is computed at the end in double precision.
 
     Raises TypeError or ValueError for bad input; never for how the run ended: see `Fit.status` and `Fit.message`.
     """
