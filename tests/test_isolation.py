@@ -12,8 +12,8 @@ from emcore import charts
 from emcore.charts.live import live_spec
 from emcore.classroom import mixture as classroom
 from emcore.trees import to_vector
-from tests.load.__main__ import server
 from tests.load.student import Student
+from tests.serving import served
 
 APP = "02_gaussian_mixture.py"
 
@@ -68,16 +68,16 @@ def test_two_students_on_one_server_see_their_own_settings():
         "right": [("seed", 9), ("components k", 4)],
     }
     seen = {}
-    with server() as (address, _):
+    with served("apps") as running:
         for name, steps in moves.items():  # each alone
-            student = Student(address, APP)
+            student = Student(running.url, APP)
             student.open()
             for step in steps:
                 student.move(*step)
             seen[name] = shown(student)
             student.close()
         assert seen["left"] != seen["right"]
-        both = {name: Student(address, APP) for name in moves}
+        both = {name: Student(running.url, APP) for name in moves}
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(Student.open, both.values()))
             for left, right in zip(moves["left"], [*moves["right"], ("seed", 9)], strict=True):
@@ -89,7 +89,7 @@ def test_two_students_on_one_server_see_their_own_settings():
 
 
 def test_a_server_opens_its_apps_alone():
-    with server() as (home, _):
+    with served("apps") as running:
         for asked in (
             "../pyproject.toml",
             "/etc/passwd",
@@ -97,7 +97,7 @@ def test_a_server_opens_its_apps_alone():
             "02_gaussian_mixture.py/../../README.md",
         ):
             try:
-                page = urllib.request.urlopen(f"{home}/?file={asked}", timeout=30).read().decode()
+                page = urllib.request.urlopen(f"{running.url}/?file={asked}", timeout=30).read().decode()
             except urllib.error.HTTPError as error:
                 page = error.read().decode()
             assert not [secret for secret in ("root:x:", "requires-python", "by half-steps") if secret in page], asked

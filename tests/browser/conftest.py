@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.serving import ROOT, served
+
 LOCAL = {"127.0.0.1", "localhost", ""}  # "" is the host of data: and blob: addresses
 FLAGS = [
     "--no-sandbox",
@@ -84,23 +81,6 @@ def page(new_page):
     return new_page()
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def _wait_until_healthy(process: subprocess.Popen, url: str, log: Path, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{url}/health", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise RuntimeError(f"marimo did not start:\n{log.read_text()[-3000:]}")
-
-
 @pytest.fixture(scope="module")
 def address(request, marimo_app) -> str:
     """Where the app runs that the test module names: `APP = "02_gaussian_mixture.py"`."""
@@ -118,28 +98,7 @@ def student(request, page, address):
 
 
 @pytest.fixture(scope="session")
-def marimo_app(tmp_path_factory) -> Iterator[Callable[..., SimpleNamespace]]:
-    """`marimo_app(path)`: run a notebook, or a folder of them; gives `.url`, `.log` (a file) and `.process`."""
-    started: list[subprocess.Popen] = []
-
-    def start(path: Path | str, *arguments: str) -> SimpleNamespace:
-        port = _free_port()
-        log = tmp_path_factory.mktemp("marimo") / "server.log"
-        command = [sys.executable, "-m", "marimo", "run", str(path), "--headless", "--port", str(port)]
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "MARIMO_SKIP_UPDATE_CHECK": "1"}
-        with log.open("w") as out:
-            process = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=out, stderr=out, env=environment)
-        started.append(process)
-        url = f"http://127.0.0.1:{port}"
-        _wait_until_healthy(process, url, log)
-        return SimpleNamespace(url=url, log=log, process=process)
-
-    yield start
-    for process in started:
-        process.terminate()
-    for process in started:
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def marimo_app() -> Iterator[Callable[..., SimpleNamespace]]:
+    """`marimo_app(path)`: run a notebook, or a folder of them (see `serving.served`), to the end of the tests."""
+    with ExitStack() as running:
+        yield lambda path, *arguments: running.enter_context(served(path, *arguments))

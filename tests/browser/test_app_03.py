@@ -1,56 +1,12 @@
 """The app "Where does EM end up?" as a student uses it, in a browser without a network."""
 
 import re
-from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
-APP = Path(__file__).resolve().parents[2] / "apps" / "03_where_does_em_end_up.py"
+from tests.browser.lesson import aside, changed, choose, fits_a_phone, live, picture, without_python
 
-
-@pytest.fixture(scope="module")
-def address(marimo_app):
-    return marimo_app(APP).url
-
-
-@pytest.fixture
-def student(page, address):
-    page.goto(address)
-    expect(page.get_by_text("60 starts ended at")).to_be_visible(timeout=60_000)
-    expect(page.locator(".em-live[data-revision] svg.marks").nth(2)).to_be_visible(timeout=30_000)
-    yield page
-    assert page.errors == []
-    assert page.refused == []
-
-
-def aside(page):
-    return page.get_by_role("complementary")
-
-
-def live(page, index):
-    return page.locator(".em-live").nth(index)
-
-
-def picture(page, index):
-    return live(page, index).locator("svg.marks").inner_html()
-
-
-def changed(page, index, before):
-    page.wait_for_function(
-        """([index, before]) => {
-            const find = (root) => [...root.querySelectorAll('*')].flatMap(
-                (e) => (e.matches('.em-live') ? [e] : []).concat(e.shadowRoot ? find(e.shadowRoot) : []));
-            const live = find(document)[index];
-            return live && live.querySelector('svg.marks')?.innerHTML !== before;
-        }""",
-        arg=[index, before],
-        timeout=20_000,
-    )
-
-
-def choose(page, label, option):
-    aside(page).get_by_label(label, exact=True).select_option(label=option)
+APP, READY = "03_where_does_em_end_up.py", "60 starts ended at"
 
 
 def test_equal_coins_are_predicted_and_seen_on_the_saddle(student):
@@ -59,7 +15,7 @@ def test_equal_coins_are_predicted_and_seen_on_the_saddle(student):
     before = picture(student, 0)
     choose(student, "start", "equal")
     expect(student.get_by_text(re.compile("EM came to \\(0.660, 0.660\\).*a saddle"))).to_be_visible(timeout=15_000)
-    changed(student, 0, before)
+    changed(student, before, 0)
     handle = student.get_by_role("slider", name=re.compile("^start"))
     handle.focus()
     handle.press("ArrowUp")
@@ -71,20 +27,19 @@ def test_equal_coins_are_predicted_and_seen_on_the_saddle(student):
 
 
 def test_the_map_scrubs_without_python_and_shows_every_start(student):
-    before, sent = picture(student, 0), []
-    student.on("request", lambda request: sent.append(request.url))
-    scrubber = live(student, 0).get_by_role("slider", name="iteration")
-    scrubber.focus()
-    scrubber.press("Home")
-    changed(student, 0, before)
-    expect(live(student, 0)).to_contain_text("iteration 0")
-    assert not [url for url in sent if "/api/" in url], "stepping asked Python"
+    before = picture(student, 0)
+    with without_python(student):
+        scrubber = live(student, 0).get_by_role("slider", name="iteration")
+        scrubber.focus()
+        scrubber.press("Home")
+        changed(student, before, 0)
+        expect(live(student, 0)).to_contain_text("iteration 0")
     before = picture(student, 0)
     aside(student).get_by_role("switch").click()
-    changed(student, 0, before)
+    changed(student, before, 0)
     before = picture(student, 0)
     choose(student, "map", "Death notices: two Poisson rates")
-    changed(student, 0, before)
+    changed(student, before, 0)
     slider = aside(student).get_by_role("slider", name=re.compile("share"))
     slider.press("ArrowLeft")
     expect(student.get_by_text("local maximum")).to_be_visible(timeout=15_000)
@@ -96,7 +51,7 @@ def test_many_starts_are_run_when_asked(student):
     expect(student.get_by_text("4 of the starts in a collapse")).to_be_visible()
     aside(student).get_by_role("button", name="run the starts").click()
     expect(student.get_by_text(re.compile("is it a spike"))).to_be_visible(timeout=20_000)
-    changed(student, 1, before)
+    changed(student, before, 1)
 
 
 def test_each_tab_has_its_picture_and_its_control(student):
@@ -141,6 +96,4 @@ def test_a_link_restores_the_lesson_and_it_fits_a_phone(new_page, address):
     )
     expect(page.get_by_text(re.compile("EM came to .*, 2.500\\).*a saddle"))).to_be_visible(timeout=60_000)
     expect(page.get_by_text("20 starts ended at")).to_be_visible(timeout=30_000)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
-    assert live(page, 0).bounding_box()["width"] <= 400
-    assert page.errors == []
+    fits_a_phone(page)

@@ -1,82 +1,41 @@
 """The app "How fast, and have we arrived?" as a student uses it, in a browser without a network."""
 
 import re
-from pathlib import Path
 
-import pytest
 from playwright.sync_api import expect
 
-APP = Path(__file__).resolve().parents[2] / "apps" / "05_how_fast.py"
+from tests.browser.lesson import aside, changed, choose, fits_a_phone, live, picture, without_python
 
-
-@pytest.fixture(scope="module")
-def address(marimo_app):
-    return marimo_app(APP).url
-
-
-@pytest.fixture
-def student(page, address):
-    page.goto(address)
-    expect(page.get_by_text("99.57% of the information")).to_be_visible(timeout=60_000)
-    expect(page.locator(".em-live[data-revision] svg.marks").nth(2)).to_be_visible(timeout=30_000)
-    yield page
-    assert page.errors == []
-    assert page.refused == []
-
-
-def aside(page):
-    return page.get_by_role("complementary")
-
-
-def live(page, index):
-    return page.locator(".em-live").nth(index)
-
-
-def picture(page, index):
-    return live(page, index).locator("svg.marks").inner_html()
-
-
-def changed(page, index, before):
-    page.wait_for_function(
-        """([index, before]) => {
-            const find = (root) => [...root.querySelectorAll('*')].flatMap(
-                (e) => (e.matches('.em-live') ? [e] : []).concat(e.shadowRoot ? find(e.shadowRoot) : []));
-            const live = find(document)[index];
-            return live && live.querySelector('svg.marks')?.innerHTML !== before;
-        }""",
-        arg=[index, before],
-        timeout=20_000,
-    )
+APP, READY = "05_how_fast.py", r"99\.57% of the information"
 
 
 def test_the_scrubber_moves_every_chart_without_python(student):
-    before, sent = [picture(student, index) for index in range(2)], []
-    student.on("request", lambda request: sent.append(request.url))
-    scrubber = live(student, 0).get_by_role("slider", name="along the run")
-    scrubber.focus()
-    scrubber.press("End")
-    for index in range(2):
-        changed(student, index, before[index])
-    expect(live(student, 0)).to_contain_text("iteration 4000")
-    near = picture(student, 0)
-    live(student, 0).get_by_role("checkbox").check()
-    changed(student, 0, near)
-    assert not [url for url in sent if "/api/" in url], "stepping asked Python"
+    before = [picture(student, index) for index in range(2)]
+    with without_python(student):
+        scrubber = live(student, 0).get_by_role("slider", name="along the run")
+        scrubber.focus()
+        scrubber.press("End")
+        for index in range(2):
+            changed(student, before[index], index)
+        expect(live(student, 0)).to_contain_text("iteration 4000")
+        near = picture(student, 0)
+        live(student, 0).get_by_role("checkbox").check()
+        changed(student, near, 0)
 
 
 def test_controls_move_the_rate_and_the_stops(student):
     expect(student.get_by_role("cell", name="1,777")).to_be_visible()
     before = picture(student, 0)
     aside(student).get_by_role("slider", name=re.compile("digits")).press("ArrowLeft")
-    changed(student, 0, before)
+    changed(student, before, 0)
     expect(student.get_by_role("cell", name="1,777")).to_have_count(0)
     before = picture(student, 2)
-    aside(student).get_by_label("example", exact=True).select_option(label="Waiting times, some censored")
+    choose(student, "example", "Waiting times, some censored")
     expect(student.get_by_text("50.00% of the information")).to_be_visible(timeout=15_000)
-    changed(student, 2, before)
+    changed(student, before, 2)
     aside(student).get_by_role("slider", name=re.compile("share censored")).press("ArrowRight")
     expect(student.get_by_text("60.00% of the information")).to_be_visible(timeout=15_000)
-    aside(student).get_by_label("example", exact=True).select_option(label="Two normals")
+    choose(student, "example", "Two normals")
     aside(student).get_by_role("slider", name=re.compile("separation")).press("End")
     expect(student.get_by_text("15.85% of the information")).to_be_visible(timeout=15_000)
 
@@ -107,6 +66,4 @@ def test_a_link_restores_the_lesson_and_it_fits_a_phone(new_page, address):
     page.goto(f"{address}?example=Waiting+times%2C+some+censored&share=0.9&digits=6")
     expect(page.get_by_text("90.00% of the information")).to_be_visible(timeout=60_000)
     expect(page.locator(".em-live[data-revision] svg.marks").first).to_be_visible(timeout=30_000)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 400
-    assert live(page, 0).bounding_box()["width"] <= 400
-    assert page.errors == []
+    fits_a_phone(page)

@@ -7,27 +7,20 @@ them move the same control to places of their own at the same moment. Students a
 import argparse
 import json
 import random
-import socket
 import statistics
 import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.load.student import Student
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.serving import served
 
 
 def main() -> None:
     options = arguments()
-    with server() as (address, process):
-        students = [Student(address, options.app) for _ in range(options.students)]
+    with served("apps") as running:
+        students = [Student(running.url, options.app) for _ in range(options.students)]
         first, *others = students
         figures: dict[str, Any] = {"app": options.app, "students": len(students), "first page, s": first.open()}
         opened = together(others, lambda student: student.open())
@@ -36,7 +29,7 @@ def main() -> None:
         waits = [wait for turn in range(options.rounds) for wait in one_round(students, options, turn)]
         figures["answers, s"] = spread(waits)
         figures["kB per answer"] = (sum(student.heard for student in students) - before) / len(waits) / 1e3
-        figures["server memory, MB"] = resident_megabytes(process)
+        figures["server memory, MB"] = resident_megabytes(running.process)
         for student in students:
             student.close()
     print(json.dumps(figures, indent=1, default=lambda number: round(number, 3)))
@@ -67,28 +60,6 @@ def together(students: list[Student], act: Any) -> list[float]:
         return []
     with ThreadPoolExecutor(len(students)) as pool:
         return list(pool.map(act, students))
-
-
-@contextmanager
-def server() -> Iterator[tuple[str, subprocess.Popen]]:
-    """`marimo run apps` on a free port: its address and process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "marimo", "run", "apps", "--headless", "--no-sandbox", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(address + "/health", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield address, process
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def resident_megabytes(process: subprocess.Popen) -> float:
