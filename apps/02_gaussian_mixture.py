@@ -150,7 +150,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(linked):
-    dataset = mo.ui.dropdown(list(classroom.DATASETS), value=linked["data"], label="data", full_width=True)
+    dataset = page.control(classroom.CONTROLS["data"], linked["data"], "data")
     return (dataset,)
 
 
@@ -164,58 +164,43 @@ def _(dataset):
 
 @app.cell(hide_code=True)
 def _(linked):
-    components = mo.ui.slider(1, 8, value=linked["k"], label="components k", show_value=True, full_width=True)
+    components = page.control(classroom.CONTROLS["k"], linked["k"], "components k")
     return (components,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    covariance = mo.ui.dropdown(
-        list(classroom.CONTROLS["covariance"].options), value=linked["covariance"], label="covariance", full_width=True
-    )
+    covariance = page.control(classroom.CONTROLS["covariance"], linked["covariance"], "covariance")
     return (covariance,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    init = mo.ui.dropdown(
-        list(classroom.CONTROLS["start"].options), value=linked["start"], label="start", full_width=True
-    )
+    init = page.control(classroom.CONTROLS["start"], linked["start"], "start")
     return (init,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    seed = mo.ui.number(0, 9999, value=linked["seed"], label="seed", full_width=True)
+    seed = page.number(classroom.CONTROLS["seed"], linked["seed"], "seed")
     return (seed,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    prior = mo.ui.slider(
-        steps=list(classroom.CONTROLS["prior"].options),
-        value=linked["prior"],
-        label="prior strength",
-        show_value=True,
-        full_width=True,
-    )
+    prior = page.control(classroom.CONTROLS["prior"], linked["prior"], "prior strength")
     return (prior,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    hard = mo.ui.switch(value=linked["hard"], label="hard E-step: all of Q on the best")
+    hard = page.control(classroom.CONTROLS["hard"], linked["hard"], "hard E-step: all of Q on the best")
     return (hard,)
 
 
 @app.cell(hide_code=True)
 def _(linked):
-    iterations = mo.ui.dropdown(
-        [str(most) for most in classroom.CONTROLS["iterations"].options],
-        value=str(linked["iterations"]),
-        label="iterations at most",
-        full_width=True,
-    )
+    iterations = page.chosen(classroom.CONTROLS["iterations"], linked["iterations"], "iterations at most")
     return (iterations,)
 
 
@@ -262,7 +247,7 @@ def _(across, components, covariance, dataset, hard, init, iterations, prior, se
         seed=seed.value or 0,
         prior_strength=prior.value,
         hard=hard.value,
-        max_iter=int(iterations.value),
+        max_iter=iterations.value,
     )
     return (asked,)
 
