@@ -67,21 +67,9 @@ def _():
 
 @app.cell(hide_code=True)
 def _(guess, lesson):
-    mo.stop(guess.value is None or lesson.fit is None)
-    mo.stop(len(lesson.trace) < 2, mo.callout("This run ended in its first M-step: try it with another start."))
-    mo.md(
-        f"You said: “{guess.value}” In this run the gap is **{lesson.trace[0].kl:.3g}** nats after the first E-step "
-        f"and **{lesson.trace[1].kl:.3g}** after the first M-step: Q still belongs to the old parameters. The next "
-        "E-step turns that opening into log-likelihood (Neal & Hinton 1998)."
-    )
-    return
-
-
-@app.cell(hide_code=True)
-def _(lesson):
     mo.stop(lesson.fit is None)
     _last = lesson.trace[-1]
-    page.numbers(
+    _numbers = page.numbers(
         [
             (f"{_last.log_likelihood:,.4f}", "log p(x) at the end, nats"),
             (f"{_last.elbo:,.4f}", "ELBO at the end"),
@@ -90,6 +78,7 @@ def _(lesson):
         lesson.worst_identity_error,
         len(lesson.trace),
     )
+    _numbers if guess.value is None else mo.vstack([mo.md(f"You said: “{guess.value}” {lesson.opening}"), _numbers])
     return
 
 
@@ -112,30 +101,26 @@ def _(answers):
 
 
 @app.cell(hide_code=True)
-def _(lesson):
-    mo.stop(lesson.fit is None)
-    page.every_half_step(lesson.trace)
-    return
-
-
-@app.cell(hide_code=True)
-def _(asked, here, lesson, restores):
-    _downloads = (
+def _(here, lesson, restores, settings):
+    _ran = lesson.fit is not None
+    mo.vstack(
         [
-            page.csv(lambda: lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
-            page.csv(lambda: classroom.rows_csv(lesson, asked), "rows.csv", "rows and responsibilities"),
+            *([page.every_half_step(lesson.trace), page.code(classroom.script(settings))] if _ran else []),
+            page.for_the_teacher(
+                here,
+                classroom.PRESETS,
+                restores,
+                [
+                    page.csv(lambda: lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
+                    page.csv(lambda: classroom.rows_csv(lesson, settings), "rows.csv", "rows and responsibilities"),
+                ]
+                if _ran
+                else [],
+                "In fifteen minutes: predict the gap; step through two iterations and read the bars; find the points "
+                "between the clusters in “Which points make the bound loose?”; drag two means together and see how "
+                "long EM takes to part them; switch to the hard E-step.",
+            ),
         ]
-        if lesson.fit is not None
-        else []
-    )
-    page.for_the_teacher(
-        here,
-        classroom.PRESETS,
-        restores,
-        _downloads,
-        "In fifteen minutes: predict the gap; step through two iterations and read the bars; find the points between "
-        "the clusters in “Which points make the bound loose?”; drag two means together and see how long EM takes to "
-        "part them; switch to the hard E-step.",
     )
     return
 
@@ -150,8 +135,32 @@ def _():
 
 @app.cell(hide_code=True)
 def _(linked):
-    dataset = page.control(classroom.CONTROLS["data"], linked["data"], "data")
-    return (dataset,)
+    # All in one cell, and the lists of them not by name: to show them again is not to run again when one moves.
+    def _field(name, label, make=page.control):
+        return make(classroom.CONTROLS[name], linked[name], label)
+
+    components = _field("k", "components k")
+    covariance = _field("covariance", "covariance")
+    prior = _field("prior", "prior strength")
+    init = _field("start", "start")
+    seed = _field("seed", "seed", page.number)
+    put_back = mo.ui.button(label="put the means back", value=0, on_click=lambda presses: presses + 1)
+    hard = _field("hard", "hard E-step: all of Q on the best")
+    iterations = _field("iterations", "iterations at most", page.chosen)
+    dataset = _field("data", "data")
+    fields = [
+        mo.md("**The model**"),
+        *(components, covariance, prior),
+        mo.md("**The start**"),
+        *(init, seed),
+        mo.md("Drag the numbered means in the plot: by mouse or finger, or with Tab and the arrow keys."),
+        put_back,
+        mo.md("**The algorithm**"),
+        *(hard, iterations),
+        mo.md("**The data**"),
+        dataset,
+    ]
+    return components, covariance, dataset, fields, hard, init, iterations, prior, put_back, seed
 
 
 @app.cell(hide_code=True)
@@ -163,93 +172,9 @@ def _(dataset):
 
 
 @app.cell(hide_code=True)
-def _(linked):
-    components = page.control(classroom.CONTROLS["k"], linked["k"], "components k")
-    return (components,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    covariance = page.control(classroom.CONTROLS["covariance"], linked["covariance"], "covariance")
-    return (covariance,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    init = page.control(classroom.CONTROLS["start"], linked["start"], "start")
-    return (init,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    seed = page.number(classroom.CONTROLS["seed"], linked["seed"], "seed")
-    return (seed,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    prior = page.control(classroom.CONTROLS["prior"], linked["prior"], "prior strength")
-    return (prior,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    hard = page.control(classroom.CONTROLS["hard"], linked["hard"], "hard E-step: all of Q on the best")
-    return (hard,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    iterations = page.chosen(classroom.CONTROLS["iterations"], linked["iterations"], "iterations at most")
-    return (iterations,)
-
-
-@app.cell(hide_code=True)
-def _():
-    put_back = mo.ui.button(label="put the means back", value=0, on_click=lambda presses: presses + 1)
-    return (put_back,)
-
-
-@app.cell(hide_code=True)
-def _(across, components, covariance, dataset, hard, init, iterations, prior, put_back, seed, up):
-    mo.sidebar(
-        [
-            mo.md("**The model**"),
-            components,
-            covariance,
-            prior,
-            mo.md("**The start**"),
-            init,
-            seed,
-            mo.md("Drag the numbered means in the plot: by mouse or finger, or with Tab and the arrow keys."),
-            put_back,
-            mo.md("**The algorithm**"),
-            hard,
-            iterations,
-            mo.md("**The data**"),
-            dataset,
-            across,
-            up,
-        ],
-        width="20rem",
-    )
+def _(across, fields, up):
+    mo.sidebar([*fields, across, up], width="20rem")
     return
-
-
-@app.cell(hide_code=True)
-def _(across, components, covariance, dataset, hard, init, iterations, prior, seed, up):
-    asked = classroom.MixtureSettings(
-        dataset=classroom.DATASETS[dataset.value],
-        columns=(across.value, up.value),
-        n_components=components.value,
-        covariance=covariance.value,
-        init=init.value,
-        seed=seed.value or 0,
-        prior_strength=prior.value,
-        hard=hard.value,
-        max_iter=iterations.value,
-    )
-    return (asked,)
 
 
 @app.cell(hide_code=True)
@@ -265,23 +190,38 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(asked, claims, linked, put_back):
+def _(across, claims, components, covariance, dataset, hard, init, iterations, linked, prior, put_back, seed, up):
+    asked = classroom.MixtureSettings(
+        dataset=classroom.DATASETS[dataset.value],
+        columns=(across.value, up.value),
+        n_components=components.value,
+        covariance=covariance.value,
+        init=init.value,
+        seed=seed.value or 0,
+        prior_strength=prior.value,
+        hard=hard.value,
+        max_iter=iterations.value,
+    )
     # A new start puts the handles where it puts the means; so does the button. A link may place them elsewhere.
     placed = classroom.seeded_means(asked)
     _from_link = put_back.value == 0 and len(linked["means"]) == len(placed)
     claims.place(linked["means"] if _from_link else placed)
-    return (placed,)
+    return asked, placed
 
 
 @app.cell(hide_code=True)
-def _(asked, claims, claims_view, placed):
+def _(asked, claims, claims_view, ledger, placed, stairs):
     _ = claims_view.value
     where = tuple(map(tuple, claims.handles))
     moved = where != placed
     settings = replace(asked, init=classroom.BY_HAND, means=where) if moved else asked
     lesson = classroom.mixture_lesson(settings)
     restores = classroom.as_link(asked, where if moved else ())
-    return lesson, moved, restores
+    if lesson.fit is not None:
+        claims.draw(charts.responsibilities, lesson.trace, names=settings.columns, width="container", height=370)
+        stairs.draw(charts.staircase, lesson.trace, width="container", height=250)
+        ledger.draw(charts.gap_bars, lesson.trace, width="container")
+    return lesson, moved, restores, settings
 
 
 @app.cell(hide_code=True)
@@ -305,34 +245,23 @@ def _(views):
 
 
 @app.cell(hide_code=True)
-def _(across, claims, ledger, lesson, stairs, up):
-    if lesson.fit is not None:
-        claims.update(
-            charts.responsibilities(lesson.trace, names=(across.value, up.value), width="container", height=370)
-        )
-        stairs.update(charts.staircase(lesson.trace, width="container", height=250))
-        ledger.update(charts.gap_bars(lesson.trace, width="container"))
-    return
-
-
-@app.cell(hide_code=True)
-def _(across, closer_look, closing, height_map, lesson, loose, paths, shares, up):
+def _(closer_look, closing, height_map, lesson, loose, paths, settings, shares):
     # Only the picture of the open tab is drawn (all in an exported page).
     if lesson.fit is not None:
-        _trace, _plane = lesson.trace, {"names": (across.value, up.value)}
+        _trace, _plane = lesson.trace, {"names": settings.columns}
         _size = {"width": "container", "height": 300}
         for _tab in page.opened(closer_look):
             match _tab:
                 case "Which points make the bound loose?":
-                    loose.update(charts.gap_rows(_trace, **_size))
+                    loose.draw(charts.gap_rows, _trace, **_size)
                 case "All responsibilities":
-                    shares.update(charts.strip(_trace, **_size))
+                    shares.draw(charts.strip, _trace, **_size)
                 case "KL on a log scale":
-                    closing.update(charts.kl_curve(_trace, **_size))
+                    closing.draw(charts.kl_curve, _trace, **_size)
                 case "Path of the means":
-                    paths.update(charts.parameter_path(_trace, **_plane, **_size))
+                    paths.draw(charts.parameter_path, _trace, **_plane, **_size)
                 case "Density":
-                    height_map.update(charts.density(_trace, **_plane, **_size))
+                    height_map.draw(charts.density, _trace, **_plane, **_size)
     return
 
 

@@ -7,6 +7,7 @@ log p(x) = ELBO + KL are recorded after each, on their own, so that their agreem
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -76,6 +77,11 @@ class Trace:
 
     def __iter__(self) -> Iterator[HalfStep]:
         return iter(self.halves)
+
+    @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """What was made of this run and may be asked for again, such as its pictures; it goes when the run goes."""
+        return {}
 
     def to_frame(self) -> Any:
         """A tidy polars frame: one row per half-step, the numbers of `HalfStep` as columns."""

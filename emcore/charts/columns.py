@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import narwhals.stable.v1 as nw
@@ -66,9 +67,9 @@ def _plain(column: Any) -> Any:
     return column.to_list()
 
 
-def pack_rows(rows: Sequence[Any]) -> dict[str, Any]:
-    """The same from records."""
+def pack_rows(rows: Sequence[Any], said: str | None = None) -> dict[str, Any]:
+    """The same from records; only the columns named in `said`, where it is given."""
     if rows and not isinstance(rows[0], Mapping):
         rows = [{"data": value} for value in rows]  # Vega's own name for a bare value
-    names = dict.fromkeys(name for row in rows for name in row)
+    names = [name for name in dict.fromkeys(chain.from_iterable(rows)) if said is None or name in said]
     return {"length": len(rows), "columns": {name: pack([row.get(name) for row in rows]) for name in names}}

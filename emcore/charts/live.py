@@ -18,7 +18,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from copy import copy, deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +31,7 @@ import traitlets
 from emcore.charts.bundle import BUNDLE
 from emcore.charts.columns import pack_frame, pack_rows
 from emcore.charts.picture import Picture
+from emcore.trace import Trace
 
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("helpers.js", "tables.js", "picture.js", "controls.js", "handles.js", "widget.js")
@@ -62,9 +63,10 @@ def live_spec(chart: alt.TopLevelMixin | Mapping[str, Any]) -> LiveSpec:
     """
     frames: dict[int, tuple[str, Any]] = {}
     datasets: Mapping[str, Sequence[Any]]
+    said = None
     if isinstance(chart, Picture):
         spec = chart.shell()
-        datasets = _needed(chart.tables, spec)
+        datasets, said = chart.tables, json.dumps(spec)  # a table may serve many charts: this one's columns travel
     elif isinstance(chart, Mapping):  # somebody's own
         spec = deepcopy({key: value for key, value in chart.items() if key != "datasets"})
         datasets = chart.get("datasets", {})
@@ -78,7 +80,7 @@ def live_spec(chart: alt.TopLevelMixin | Mapping[str, Any]) -> LiveSpec:
             named[name] = rows[0][_MARK]
             continue
         named[name] = f"table_{len(tables)}" if name.startswith("data-") else name
-        tables[named[name]] = pack_rows(rows)
+        tables[named[name]] = pack_rows(rows, said)
     for data in list(_data_sources(spec)):
         if "values" in data:
             name = data.setdefault("name", f"table_{len(tables)}")
@@ -91,17 +93,6 @@ def live_spec(chart: alt.TopLevelMixin | Mapping[str, Any]) -> LiveSpec:
             )
     description = spec.pop("description", "")
     return LiveSpec(spec, tables, _take_controls(spec), description)
-
-
-def _needed(tables: Mapping[str, Sequence[Any]], spec: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The tables without the columns that the specification never names: a table may serve many charts."""
-    said = json.dumps(spec)
-    return {name: _columns(rows, said) for name, rows in tables.items()}
-
-
-def _columns(rows: Sequence[Any], said: str) -> list[Any]:
-    needed = [name for name in dict.fromkeys(name for row in rows for name in row) if name in said]
-    return [{name: row[name] for name in needed if name in row} for row in rows]
 
 
 def _without_frames(chart: Any, frames: dict[int, tuple[str, Any]]) -> Any:
@@ -225,9 +216,19 @@ class LiveChart(anywidget.AnyWidget):
             params=dict(params or {}),
         )
 
+    def draw(self, picture: Callable[..., alt.TopLevelMixin], trace: Trace, **options: Hashable) -> list[str]:
+        """`update(picture(trace, **options))`, made once for everybody who looks at this run."""
+        key = (picture, *options.items())
+        if (drawn := trace.memo.get(key)) is None:
+            drawn = trace.memo[key] = live_spec(picture(trace, **options))
+        return self._show(drawn)
+
     def update(self, chart: alt.TopLevelMixin | Mapping[str, Any]) -> list[str]:
         """Show another chart; returns the names of what had to be sent (the tables as `table:name`)."""
-        new, old = live_spec(chart), self._live
+        return self._show(live_spec(chart))
+
+    def _show(self, new: LiveSpec) -> list[str]:
+        old = self._live
         sent = [f"table:{name}" for name, table in new.tables.items() if table != old.tables.get(name)]
         if new.shell != old.shell:
             sent.append("shell")

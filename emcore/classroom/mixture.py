@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 
 from emcore.classroom import links
+from emcore.classroom import script as code
 from emcore.classroom.exercises import Exercise, Slip
 from emcore.classroom.recorded import Fitted
+from emcore.classroom.script import call, literal
 from emcore.datasets import load
 from emcore.em import fit
 from emcore.esteps import exact, hard
@@ -125,9 +127,47 @@ class Lesson(Fitted):
         return loud.get(self.fit.status, "warn")
 
     @property
+    def opening(self) -> str:
+        """How wide the gap opened, in the words of the prediction."""
+        if len(self.trace) < 2:
+            return "This run ended in its first M-step: try it with another start."
+        return (
+            f"In this run the gap is **{self.trace[0].kl:.3g}** nats after the first E-step and "
+            f"**{self.trace[1].kl:.3g}** after the first M-step: Q still belongs to the old parameters. The next "
+            "E-step turns that opening into log-likelihood (Neal & Hinton 1998)."
+        )
+
+    @property
     def message(self) -> str:
         """A sentence on how the run ended."""
         return self.trouble if self.fit is None else f"{self.fit.status}: {self.fit.message}"
+
+
+def script(settings: MixtureSettings) -> str:
+    """The code of the settings' run."""
+    by_hand = settings.init == BY_HAND
+    prior = f"prior=em.FraleyRaftery({settings.prior_strength})" if settings.prior_strength > 0 else ""
+    family = call("em.Gaussian", literal(settings.covariance), prior)
+    data = f"em.datasets.load({literal(settings.dataset)})"
+    fitted = call(
+        "em.fit",
+        *("model", "x"),
+        "init=start" if by_hand else f"init={literal(settings.init)}, restarts=1, seed={settings.seed}",
+        "e_step=em.hard" if settings.hard else "",
+        tol=TOLERANCE,
+        max_iter=settings.max_iter,
+        trace=True,
+    )
+    return code.script(
+        [
+            f"x = {data}.select({', '.join(map(literal, settings.columns))}).drop_nulls()",
+            f"model = {call('em.Mixture', family, n_components=settings.n_components)}",
+            *([f"start = {call('model.params_at_means', 'x', literal(settings.means))}"] if by_hand else []),
+            f"fit = {fitted}",
+            "print(fit.status, fit.message)",
+        ],
+        code.HALF_STEPS,
+    )
 
 
 def rows_csv(lesson: Lesson, settings: MixtureSettings) -> str:
@@ -153,6 +193,7 @@ def numeric_columns(dataset: str) -> list[str]:
     return [name for name, kind in frame.schema.items() if kind.is_float() or (kind.is_integer() and name != "year")]
 
 
+@lru_cache(maxsize=60)
 def seeded_means(settings: MixtureSettings) -> tuple[tuple[float, float], ...]:
     """Where the settings' start puts the means: the places of the handles before anyone moves them; () if it cannot."""
     method = "k-means++" if settings.init == BY_HAND else settings.init

@@ -116,6 +116,16 @@ class Page:
         """The trace as a table, folded away and made when it is opened."""
         return self.folded("Every half-step in numbers", lambda: self.table(trace.to_frame(), page_size=12))
 
+    def code(self, script: str) -> Any:
+        """The script that does what the page shows, to read, copy and download; folded away."""
+        mo = self.mo
+        return self.folded(
+            "The code that does this",
+            lambda: mo.vstack(
+                [mo.md(f"````python\n{script}````"), mo.download(script.encode(), "em.py", label="em.py")]
+            ),
+        )
+
     def table(self, rows: Any, **options: Any) -> Any:
         """Rows to look through; all of them at once where the page is to stand alone (turning pages asks Python)."""
         options = {"pagination": False} if self.without_python else options
@@ -138,10 +148,10 @@ class Page:
     ) -> Any:
         """Presets as links, the link that restores every control as it is, downloads, and a plan for the lesson."""
         starts = " · ".join(f"[{title}]({links.link(here, settings)})" for title, settings in presets.items())
-        panel = [
-            self.mo.md(f"Start the class from: {starts}"),
-            self.mo.md(f"[This link]({links.link(here, restores)}) restores every control as it is now."),
-            self.mo.hstack(downloads, justify="start", wrap=True),
-            self.mo.md(plan),
-        ]
-        return self.mo.accordion({"For the teacher": self.mo.vstack(panel)})
+        here_again = f"[This link]({links.link(here, restores)}) restores every control as it is now."
+
+        def panel() -> Any:
+            words = self.mo.md(f"Start the class from: {starts}\n\n{here_again}")
+            return self.mo.vstack([words, self.mo.hstack(downloads, justify="start", wrap=True), self.mo.md(plan)])
+
+        return self.folded("For the teacher", panel)

@@ -276,15 +276,17 @@ class Mixture(AbstractDiscreteLatent):
             found += self.unpile(self.m_step_pile(stats, None, len(seeded)), len(seeded))
         return found
 
-    def params_at_means(self, x: np.ndarray, means: np.ndarray) -> Any:
+    def params_at_means(self, x: Any, means: Any) -> Any:
         """A start with `means` (k, d) where they were put: every row to the nearest one, one M-step, then those means.
 
         Nearness is Euclidean in standardised columns. For families that have a field `means`.
         """
+        x, means = self.check(x), np.asarray(means, dtype=float)
         features = self.family.seeding_features(np.concatenate([x, means]))
         rows, seeds = features[: len(x)], features[len(x) :]
         labels = ((rows[:, None] - seeds) ** 2).sum(axis=2).argmin(axis=1)
-        return self.params_from_responsibilities(x, soften(labels, self.n_components))._replace(means=means)
+        resolved = self.resolve(x)
+        return resolved.params_from_responsibilities(x, soften(labels, self.n_components))._replace(means=means)
 
     def constraints(self, params: Any) -> Mapping[str, Constraint]:
         """The set that each field lives in."""
