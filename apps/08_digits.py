@@ -72,17 +72,18 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(guess):
-    reveal = mo.ui.switch(label="reveal the labels", disabled=guess.value is None)
-    _said = "Here are the digits that were written." if guess.value else "Say what you expect first."
+def _(guess, linked):
+    _told = linked["reveal"]
+    reveal = mo.ui.switch(_told, label="reveal the labels", disabled=guess.value is None and not _told)
+    _said = "Here are the digits that were written." if guess.value or _told else "Say what you expect first."
     mo.hstack([reveal, mo.md(_said)], justify="start")
     return (reveal,)
 
 
 @app.cell(hide_code=True)
 def _(agreed, guess, reveal, revealed):
-    mo.stop(agreed is None or not reveal.value)
-    mo.vstack([mo.md(f"You said: “{guess.value}” {classroom.reveal(agreed)}"), revealed])
+    mo.stop(agreed is None)
+    page.answer(guess, lambda: mo.vstack([mo.md(classroom.reveal(agreed)), revealed]), ready=reveal.value)
     return
 
 
@@ -122,7 +123,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _():
-    compare = mo.ui.switch(label="compare with a mixture of the same pixels")
+    compare = mo.ui.switch(page.without_python, label="compare with a mixture of the same pixels")
     return (compare,)
 
 
@@ -172,9 +173,10 @@ def _(lesson):
 
 
 @app.cell(hide_code=True)
-def _(asked, here, lesson):
+def _(asked, here, lesson, reveal):
     _downloads = [page.csv(*table) for table in classroom.downloads(asked)] if lesson.fit is not None else []
-    page.for_the_teacher(here, classroom.PRESETS, classroom.as_link(asked), _downloads, classroom.PLAN)
+    _restores = classroom.as_link(asked, reveal.value)
+    page.for_the_teacher(here, classroom.PRESETS, _restores, _downloads, classroom.PLAN)
     return
 
 
@@ -246,7 +248,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(views):
-    revealed = mo.ui.tabs({name: views[name] for name in REVEALED})
+    revealed = page.tabs({name: views[name] for name in REVEALED})
     return (revealed,)
 
 
@@ -276,13 +278,14 @@ def _(closer_look, lesson, live):
 
 @app.cell(hide_code=True)
 def _(agreed, asked, lesson, live, reveal, revealed):
-    if agreed is not None and reveal.value:
-        if revealed.value == REVEALED[1]:
-            _ends = classroom.many_starts(asked)
-            live[revealed.value].update(starts(*zip(*_ends, strict=True), width="container", height=300))
-        else:
-            _counts = {"labels": classroom.DIGITS, "width": "container", "height": 330}
-            live[revealed.value].update(confusion(lesson.trace, agreed.counts, agreed.matched, **_counts))
+    if agreed is not None and (reveal.value or page.without_python):
+        for _tab in page.opened(revealed):
+            if _tab == REVEALED[1]:
+                _ends = classroom.many_starts(asked)
+                live[_tab].update(starts(*zip(*_ends, strict=True), width="container", height=300))
+            else:
+                _counts = {"labels": classroom.DIGITS, "width": "container", "height": 330}
+                live[_tab].update(confusion(lesson.trace, agreed.counts, agreed.matched, **_counts))
     return
 
 

@@ -28,6 +28,7 @@ CONTROLS = MappingProxyType(
         "start": links.Choice(["random-responsibilities", "random-rows", "k-means++"]),
         "seed": links.Number(0, 0, 9999),
         "threshold": links.Number(8, 1, 16),
+        "reveal": links.Flag(),
     }
 )
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
@@ -37,6 +38,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "Three causes": {"k": 3},
         "No prior": {"prior": 0},
         "Too strong a prior": {"prior": 10},
+        "The digits that were written": {"reveal": 1},
     }
 )
 
@@ -223,12 +225,13 @@ def downloads(settings: DigitsSettings) -> tuple[tuple[Callable[[], str], str, s
     )
 
 
-def as_link(settings: DigitsSettings) -> dict[str, Any]:
-    """What a link must hold to restore the settings."""
+def as_link(settings: DigitsSettings, told: bool = False) -> dict[str, Any]:
+    """What a link must hold to restore the settings, and whether the labels are told."""
     return {
         "k": settings.n_components,
         "prior": settings.prior,
         "start": settings.init,
         "seed": settings.seed,
         "threshold": settings.threshold,
+        "reveal": int(told),
     }

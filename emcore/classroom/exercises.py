@@ -54,6 +54,11 @@ class Exercise:
                 return Verdict("warn", f"Not yet. {slip.hint}")
         return Verdict("warn", f"Not yet. {self.hint}")
 
+    def solved(self) -> Verdict:
+        """The right answer and why it is right."""
+        answer = self.answer if isinstance(self.answer, str) else f"{self.answer:.6g}"
+        return Verdict("success", f"{answer.rstrip('.')}. {self.right}")
+
     def _same(self, given: float | str, expected: float | str) -> bool:
         if isinstance(given, str) or isinstance(expected, str):
             return given == expected

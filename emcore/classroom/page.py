@@ -10,6 +10,8 @@ from typing import Any
 from emcore.classroom import links
 from emcore.classroom.exercises import Exercise, Verdict
 
+ANSWER = "The answer"
+
 
 @dataclass(frozen=True)
 class Page:
@@ -76,6 +78,22 @@ class Page:
             {title: make()} if self.without_python else {title: make}, lazy=not self.without_python
         )
 
+    def answer(self, guess: Any, tell: Callable[[], Any], ready: bool | None = None) -> Any:
+        """What answers a prediction (Markdown, or a view): told when it is made, or once `ready` where that is given.
+
+        Where nobody can make one, as in an exported page, the answer stands folded under a title.
+        """
+        if self.without_python:
+            return self.folded(ANSWER, lambda: self._shown(tell()))
+        if not (guess.value is not None if ready is None else ready):
+            return None
+        told = tell()
+        said = "" if guess.value is None else f"You said: “{guess.value}” "
+        return self.mo.md(said + told) if isinstance(told, str) else self.mo.vstack([self.mo.md(said), told])
+
+    def _shown(self, told: Any) -> Any:
+        return self.mo.md(told) if isinstance(told, str) else told
+
     def answer_fields(self, exercises: Iterable[Exercise]) -> Any:
         """One field per exercise: a list to choose from where the answer is one of some choices, else a number."""
         ui = self.mo.ui
@@ -90,15 +108,26 @@ class Page:
 
     def marked(self, exercises: Iterable[Exercise], fields: Any) -> list[tuple[Any, Verdict]]:
         """Each field of an array with what is to be said of its answer."""
-        return [(field, asked.mark(given)) for asked, field, given in zip(exercises, fields, fields.value, strict=True)]
+        return [
+            (field, self.mark(asked, given))
+            for asked, field, given in zip(exercises, fields, fields.value, strict=True)
+        ]
+
+    def mark(self, asked: Exercise, given: Any) -> Verdict:
+        """What is to be said of an answer; the right one where none can be given."""
+        return asked.solved() if self.without_python else asked.mark(given)
 
     def exercises(self, answered: Iterable[tuple[Any, Verdict]], more: Sequence[Any] = ()) -> Any:
         """Fields with what is to be said of their answers, folded away; then anything `more`."""
         parts: list[Any] = []
         for field, verdict in answered:
-            said = [self.mo.callout(verdict.words, kind=verdict.kind)] if verdict.words else []
+            said = [self._verdict(verdict)] if verdict.words else []
             parts += [field, *said]
         return self.mo.accordion({"Exercises": self.mo.vstack([*parts, *more], gap=1)})
+
+    def _verdict(self, verdict: Verdict) -> Any:
+        said = self.mo.callout(verdict.words, kind=verdict.kind)
+        return self.folded(ANSWER, lambda: said) if self.without_python else said
 
     def numbers(self, shown: Iterable[tuple[str, str]], worst: float, n_half_steps: int) -> Any:
         """Numbers as (text, label) in a row, and last how far off log p(x) = ELBO + KL was at its worst."""
