@@ -34,7 +34,7 @@ from emcore.charts.picture import Picture
 from emcore.trace import Trace
 
 _STATIC = Path(__file__).parent / "static"
-_SCRIPTS = ("helpers.js", "tables.js", "picture.js", "controls.js", "handles.js", "widget.js")
+_SCRIPTS = ("helpers.js", "tables.js", "picture.js", "controls.js", "handles.js", "save.js", "widget.js")
 _MARK = "__emcore_table__"
 
 

@@ -35,12 +35,12 @@ class Page:
         return tabs
 
     def opened(self, tabs: Any) -> tuple[str, ...]:
-        """The titles whose views must be drawn, the open one last: only that one, unless the page is to stand alone."""
-        return (
-            (*(title for title in tabs.titles if title != tabs.value), tabs.value)
-            if self.without_python
-            else (tabs.value,)
-        )
+        """The titles whose views must be drawn: only the open one's, unless the page is to stand alone."""
+        return tabs.titles if self.without_python else (tabs.value,)
+
+    def of_tab(self, title: str, words: str) -> Any:
+        """Markdown on a tab's view, put beneath all of them; under its title where they are all on the page."""
+        return self.mo.md(f"**{title}**\n\n{words}" if self.without_python else words)
 
     def side_by_side(self, *columns: Sequence[Any]) -> Any:
         """Columns of views that fold into one on a phone."""
@@ -121,13 +121,15 @@ class Page:
         """Fields with what is to be said of their answers, folded away; then anything `more`."""
         parts: list[Any] = []
         for field, verdict in answered:
-            said = [self._verdict(verdict)] if verdict.words else []
-            parts += [field, *said]
+            parts += [field, *self.said(verdict)]
         return self.mo.accordion({"Exercises": self.mo.vstack([*parts, *more], gap=1)})
 
-    def _verdict(self, verdict: Verdict) -> Any:
-        said = self.mo.callout(verdict.words, kind=verdict.kind)
-        return self.folded(ANSWER, lambda: said) if self.without_python else said
+    def said(self, verdict: Verdict) -> list[Any]:
+        """What there is to show of a verdict: nothing where it has no words."""
+        if not verdict.words:
+            return []
+        words = self.mo.callout(verdict.words, kind=verdict.kind)
+        return [self.folded(ANSWER, lambda: words) if self.without_python else words]
 
     def numbers(self, shown: Iterable[tuple[str, str]], worst: float, n_half_steps: int) -> Any:
         """Numbers as (text, label) in a row, and last how far off log p(x) = ELBO + KL was at its worst."""
@@ -147,13 +149,12 @@ class Page:
 
     def code(self, script: str) -> Any:
         """The script that does what the page shows, to read, copy and download; folded away."""
-        mo = self.mo
-        return self.folded(
-            "The code that does this",
-            lambda: mo.vstack(
-                [mo.md(f"````python\n{script}````"), mo.download(script.encode(), "em.py", label="em.py")]
-            ),
-        )
+
+        def shown() -> Any:
+            file = self.mo.download(script.encode(), "fit.py", label="as a file (fit.py)")
+            return self.mo.vstack([self.mo.md(f"````python\n{script}````"), file], align="start")
+
+        return self.folded("The code that does this", shown)
 
     def table(self, rows: Any, **options: Any) -> Any:
         """Rows to look through; all of them at once where the page is to stand alone (turning pages asks Python)."""

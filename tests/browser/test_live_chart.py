@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import http.server
 import re
+import struct
 import subprocess
 import sys
 import threading
 from functools import partial
 from pathlib import Path
 from textwrap import dedent
+from xml.etree import ElementTree
 
 import pytest
 from playwright.sync_api import expect
 
 ROOT = Path(__file__).resolve().parents[2]
+SVG = "{http://www.w3.org/2000/svg}"
 
 APP = """
 import marimo
@@ -297,3 +300,35 @@ def test_the_exported_page_draws_and_scrubs_without_a_kernel(page, notebook, tmp
         assert crosses.inner_html() != before
         server.shutdown()
     assert page.refused == []
+
+
+def places_of_marks(svg: ElementTree.Element) -> list[str]:
+    symbols = (group for group in svg.iter(f"{SVG}g") if "mark-symbol" in group.get("class", ""))
+    return [path.get("transform", "") for group in symbols for path in group.iter(f"{SVG}path")]
+
+
+def test_a_picture_is_saved_as_it_stands(page, address):
+    """SVG by the mouse, after the scrubber has moved; PNG by the keyboard, at twice the size."""
+    live = open_chart(page, address)
+    live.locator("input[type=range]").fill("3")
+    shown = live.locator("svg.marks")
+    live.hover()
+    with page.expect_download() as download:
+        live.get_by_role("button", name="Save this picture as SVG").click()
+    assert download.value.suggested_filename == "few.svg"
+    saved = ElementTree.parse(download.value.path()).getroot()
+    assert saved.tag == f"{SVG}svg"
+    assert "few" in "".join(saved.itertext())
+    on_page = ElementTree.fromstring(shown.evaluate("svg => new XMLSerializer().serializeToString(svg)"))
+    assert len(places_of_marks(saved)) == 302
+    assert places_of_marks(saved) == places_of_marks(on_page)
+
+    live.get_by_role("button", name="Save this picture as PNG").focus()
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert download.value.suggested_filename == "few.png"
+    data = Path(download.value.path()).read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = struct.unpack(">II", data[16:24])
+    box = shown.bounding_box()
+    assert (width, height) == pytest.approx((2 * box["width"], 2 * box["height"]), abs=2)

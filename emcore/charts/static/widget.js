@@ -5,11 +5,11 @@ function render({ model, el }) {
   const root = node("div", alone ? "em-live em-alone" : "em-live"), stage = node("div", "em-stage");
   const layer = node("div", "em-layer"), panel = node("div", "em-controls");
   stage.style.minHeight = `${model.get("height")}px`;
+  const picture = new Picture(stage);
   stage.append(layer);
-  root.append(stage, panel);
+  root.append(stage, saveButtons(picture), panel);
   el.append(root);
 
-  const picture = new Picture(stage);
   const pace = paced(() => model.save_changes());
   const handles = new Handles(layer, () => { model.set("handles", handles.points.map((p) => [...p])); pace.ask(); });
   panel.hidden = model.get("quiet");
