@@ -63,8 +63,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(guess):
-    mo.stop(guess.value is None)
-    mo.md(f"You said: “{guess.value}” {classroom.reveal()}")
+    page.answer(guess, classroom.reveal)
     return
 
 

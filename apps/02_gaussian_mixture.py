@@ -78,7 +78,8 @@ def _(guess, lesson):
         lesson.worst_identity_error,
         len(lesson.trace),
     )
-    _numbers if guess.value is None else mo.vstack([mo.md(f"You said: “{guess.value}” {lesson.opening}"), _numbers])
+    _answer = page.answer(guess, lambda: lesson.opening)
+    _numbers if _answer is None else mo.vstack([_answer, _numbers])
     return
 
 

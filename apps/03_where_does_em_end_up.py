@@ -61,14 +61,13 @@ def _():
 
 @app.cell(hide_code=True)
 def _(guess):
-    mo.stop(guess.value is None)
-    mo.md(f"You said: “{guess.value}” {classroom.equal_coins_in_words()}")
+    page.answer(guess, classroom.equal_coins_in_words)
     return
 
 
 @app.cell(hide_code=True)
 def _(closer_look, closer_words):
-    mo.vstack([closer_look, mo.md(closer_words)])
+    mo.vstack([closer_look, *closer_words])
     return
 
 
@@ -253,25 +252,27 @@ def _(found, optima_chart):
 def _(beta, closer, closer_look, galaxy, names, nudge, saddle, sd):
     # Only the picture of the open tab is drawn (all in an exported page).
     _size = {"width": "container", "height": 300}
+    closer_words = []
     for _tab in page.opened(closer_look):
         match _tab:
             case classroom.NUDGE:
                 _which = classroom.SADDLES[saddle.value]
                 _picture = curves.escape(traps.distances(_which), nudge.value, traps.APART, **_size)
-                closer_words = traps.escape(_which, nudge.value).message
+                _words = traps.escape(_which, nudge.value).message
             case classroom.SPIKE:
                 _pinned = traps.spike(galaxy.value, sd.value)
-                _picture, closer_words = curves.spike(*_pinned.drawn, **_size), _pinned.words
+                _picture, _words = curves.spike(*_pinned.drawn, **_size), _pinned.words
             case classroom.NAMES:
                 _swaps = traps.swaps(names.value)
                 _lines = [(swap.title, swap.log_likelihood) for swap in _swaps]
                 _picture = curves.between(_lines, _swaps[0].grid, **_size)
-                closer_words = traps.swaps_in_words(_swaps)
+                _words = traps.swaps_in_words(_swaps)
             case classroom.ANNEALING:
                 _seen = traps.annealed(beta.value)
                 _picture = curves.annealing(_seen.plain, _seen.runs, _seen.top, _seen.warm, **_size)
-                closer_words = _seen.message
+                _words = _seen.message
         closer[_tab].update(_picture)
+        closer_words.append(page.of_tab(_tab, _words))
     return (closer_words,)
 
 

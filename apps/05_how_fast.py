@@ -64,8 +64,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(guess):
-    mo.stop(guess.value is None)
-    mo.md(f"You said: “{guess.value}” Take the death notices. {classroom.slow_in_words()}")
+    page.answer(guess, lambda: f"Take the death notices. {classroom.slow_in_words()}")
     return
 
 
@@ -213,12 +212,12 @@ def _(closer_look, digits, estimated, guarded, level, name, ran):
     for _tab in page.opened(closer_look):
         match _tab:
             case "Stopping rules":
-                tables += [mo.md(markdown_table(arrival.rows(ran, classroom.tolerance(digits.value))))]
+                tables += [page.of_tab(_tab, markdown_table(arrival.rows(ran, classroom.tolerance(digits.value))))]
             case "The rate from three iterates":
                 _rates = arrival.watch(ran).rate
                 estimated.update(curves.rates(_rates, ran.em.error, ran.rate.from_information, **_size))
             case "Standard errors":
-                tables += [mo.md(markdown_table(classroom.errors_table(ran)))]
+                tables += [page.of_tab(_tab, markdown_table(classroom.errors_table(ran)))]
             case "Why a guard?":
                 guarded.update(curves.guard(classroom.below(ran, speed.bare_squarem(name, level)), **_size))
     return (tables,)

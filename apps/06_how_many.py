@@ -82,8 +82,8 @@ def _():
 
 @app.cell(hide_code=True)
 def _(found, guess):
-    mo.stop(guess.value is None or isinstance(found, str))
-    mo.md(f"You said: {guess.value}. {exercises.after_the_guess(found)}")
+    mo.stop(isinstance(found, str))
+    page.answer(guess, lambda: exercises.after_the_guess(found))
     return
 
 
@@ -153,7 +153,7 @@ def _(looked_at, samples, test):
 
 @app.cell(hide_code=True)
 def _(looked_at, rows, samples, settings, test, test_chart, test_view):
-    mo.stop(not test.value or isinstance(rows, str))
+    mo.stop(not (test.value or page.without_python) or isinstance(rows, str))
     _k = looked_at.value
     with mo.status.spinner(*words.simulating(rows, _k, samples.value), remove_on_exit=True):
         _found = classroom.bootstrap(rows, settings, _k, samples.value)
@@ -177,9 +177,9 @@ def _():
 
 @app.cell(hide_code=True)
 def _(answers, found, readings, why):
-    _read = [(readings[name], e.mark(readings.value[name])) for name, e in exercises.reading(found).items()]
+    _read = [(readings[name], page.mark(e, readings.value[name])) for name, e in exercises.reading(found).items()]
     _fixed = page.marked(exercises.fixed(), answers)
-    page.exercises([*_read, *_fixed, (why, exercises.ICL_EXERCISE.mark(why.value))])
+    page.exercises([*_read, *_fixed, (why, page.mark(exercises.ICL_EXERCISE, why.value))])
     return
 
 
@@ -217,7 +217,7 @@ def _(linked):
     copies = page.control(_of["copies"], linked["copies"], "copies of every row", debounce=True)
     largest = page.control(_of["largest"], linked["largest"], "k up to", debounce=True)
     prior = page.control(_of["prior"], linked["prior"], "prior strength", debounce=True)
-    dealt = page.control(_of["hold"], linked["hold"], "hold rows out (slower)")
+    dealt = page.control(_of["hold"], linked["hold"] or page.without_python, "hold rows out (slower)")
     split = page.number(_of["split"], linked["split"], "split seed")
     samples = mo.ui.dropdown({str(n): n for n in classroom.SAMPLES}, value=str(linked["samples"]), label="samples")
     test = mo.ui.run_button(label="Run the test")

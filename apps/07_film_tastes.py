@@ -69,8 +69,7 @@ def _(next_film):
 @app.cell(hide_code=True)
 def _(lesson, next_film, show_gain, stars, views, you):
     mo.stop(you is None or you.trouble != "")
-    _verdict = exercises.mark_telling(next_film.value, lesson, stars)
-    _said = [mo.callout(_verdict.words, kind=_verdict.kind)] if _verdict.words else []
+    _said = page.said(exercises.mark_telling(next_film.value, lesson, stars, page.mark))
     page.side_by_side(views[2:3], [mo.vstack([mo.md(exercises.ABOUT_NEXT), next_film, *_said, show_gain])])
     return
 
@@ -87,22 +86,22 @@ def _():
 
 @app.cell(hide_code=True)
 def _(asked, guess, lesson, truth, views):
-    mo.stop(guess.value is None or lesson.fit is None)
-    _means, _off = classroom.film_means(asked, lesson), classroom.blank_error(asked, lesson)
-    truth.update(
-        item_means(film_world.TITLES, _means.true, _means.observed, _means.model, width="container", height=400)
-    )
-    _true, _seen, _model = _means.overall
-    _found = (
-        f"You said: {guess.value}. With liking at **{asked.liking:g}** the true mean is **{_true:.2f}** stars and the "
-        f"mean of what is seen **{_seen:.2f}**. The profiles say **{_model:.2f}**."
-    )
-    _stats = [
-        mo.stat(f"{_off.profiles:.2f}", label="stars off on the blanks, by profiles", bordered=True),
-        mo.stat(f"{_off.film_means:.2f}", label="by each film's mean seen", bordered=True),
-    ]
-    _words = [mo.md(_found), mo.md(exercises.ABOUT_BLANKS), mo.hstack(_stats, widths="equal", wrap=True)]
-    page.side_by_side(views[3:4], [mo.vstack(_words)])
+    mo.stop(lesson.fit is None)
+
+    def _tell():
+        means, off = classroom.film_means(asked, lesson), classroom.blank_error(asked, lesson)
+        truth.update(
+            item_means(film_world.TITLES, means.true, means.observed, means.model, width="container", height=400)
+        )
+        stats = [
+            mo.stat(f"{off.profiles:.2f}", label="stars off on the blanks, by profiles", bordered=True),
+            mo.stat(f"{off.film_means:.2f}", label="by each film's mean seen", bordered=True),
+        ]
+        found = [exercises.whose_mean(asked.liking, means.overall), exercises.ABOUT_BLANKS]
+        words = [*map(mo.md, found), mo.hstack(stats, widths="equal", wrap=True)]
+        return page.side_by_side(views[3:4], [mo.vstack(words)])
+
+    page.answer(guess, _tell)
     return
 
 
@@ -130,8 +129,8 @@ def _():
 def _(blank_answer, e_step_answer):
     page.exercises(
         [
-            (e_step_answer, exercises.E_STEP_EXERCISE.mark(e_step_answer.value)),
-            (blank_answer, exercises.BLANK_EXERCISE.mark(blank_answer.value)),
+            (e_step_answer, page.mark(exercises.E_STEP_EXERCISE, e_step_answer.value)),
+            (blank_answer, page.mark(exercises.BLANK_EXERCISE, blank_answer.value)),
         ]
     )
     return

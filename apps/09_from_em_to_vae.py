@@ -74,8 +74,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(guess):
-    mo.stop(guess.value is None)
-    mo.md(f"You said: “{guess.value}” {asking.reveal()}")
+    page.answer(guess, asking.reveal)
     return
 
 
@@ -244,7 +243,7 @@ def _():
     which_row = mo.ui.radio(
         list(classroom.ROWS), value=classroom.ROWS[0], label="Q beside the posterior of", inline=True
     )
-    told = mo.ui.switch(label="tell the digits apart: the fit never saw which is which")
+    told = mo.ui.switch(page.without_python, label="tell the digits apart: the fit never saw which is which")
     return told, which_row
 
 

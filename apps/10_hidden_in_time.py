@@ -69,8 +69,7 @@ def _():
 
 @app.cell(hide_code=True)
 def _(guess):
-    mo.stop(guess.value is None)
-    mo.md(f"You said: “{guess.value}” {words.reveal()}")
+    page.answer(guess, words.reveal)
     return
 
 

@@ -1,6 +1,6 @@
 """Exercises on tastes and blanks; the one on the most telling film knows the student's own ratings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from emcore.classroom.exercises import Exercise, Slip, Verdict
 from emcore.classroom.films import most_telling
@@ -55,7 +55,12 @@ ABOUT_BLANKS = (
 )
 
 
-def mark_telling(given: str | None, lesson: Lesson, ratings: Sequence[int]) -> Verdict:
+def mark_telling(
+    given: str | None,
+    lesson: Lesson,
+    ratings: Sequence[int],
+    mark: Callable[[Exercise, str | None], Verdict] = Exercise.mark,
+) -> Verdict:
     """Marks the film said to tell most about the student's taste."""
     best = most_telling(lesson, ratings)
     if best is None:
@@ -67,4 +72,13 @@ def mark_telling(given: str | None, lesson: Lesson, ratings: Sequence[int]) -> V
         "Among the profiles that are still likely, look for the film on which they disagree most, not for the one that "
         "you would like most. Films already rated have told what they can.",
     )
-    return exercise.mark(given)
+    return mark(exercise, given)
+
+
+def whose_mean(liking: float, overall: Sequence[float]) -> str:
+    """The answer on the mean of the ratings that are seen: the true mean, that of what is seen, the profiles'."""
+    true, seen, model = overall
+    return (
+        f"With liking at **{liking:g}** the true mean is **{true:.2f}** stars and the mean of what is seen "
+        f"**{seen:.2f}**. The profiles say **{model:.2f}**."
+    )

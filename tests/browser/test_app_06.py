@@ -73,7 +73,7 @@ def test_the_run_behind_a_candidate_is_there_to_step_through(student):
 
 def test_prediction_exercises_and_the_bootstrap(student):
     student.get_by_role("radio", name="ICL").first.click()
-    expect(student.get_by_text("You said: ICL.")).to_be_visible(timeout=10_000)
+    expect(student.get_by_text("You said: “ICL”")).to_be_visible(timeout=10_000)
     expect(student.get_by_text("759.8")).to_be_visible()
     student.get_by_role("button", name="Exercises").click()
     answer(student, "Which k does BIC choose now?", "5")
