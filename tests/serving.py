@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,17 +16,19 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @contextmanager
-def served(path: Path | str, *arguments: str) -> Iterator[SimpleNamespace]:
+def served(
+    path: Path | str, *arguments: str, environment: Mapping[str, str] | None = None
+) -> Iterator[SimpleNamespace]:
     """Runs a notebook, or a folder of them; gives `.url`, `.log` (a file) and `.process`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "marimo", "run", str(path), "--headless", "--no-sandbox", "--port", str(port)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "MARIMO_SKIP_UPDATE_CHECK": "1"}
+    variables = os.environ | {"PYTHONPATH": str(ROOT), "MARIMO_SKIP_UPDATE_CHECK": "1"} | dict(environment or {})
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
         with log.open("w") as out:
-            process = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=out, stderr=out, env=environment)
+            process = subprocess.Popen([*command, *arguments], cwd=ROOT, stdout=out, stderr=out, env=variables)
         url = f"http://127.0.0.1:{port}"
         try:
             _wait_until_healthy(process, url, log)

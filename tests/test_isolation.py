@@ -55,11 +55,13 @@ def test_fits_side_by_side_share_no_generator():
     assert np.array_equal(before, np.random.get_state()[1])  # noqa: NPY002
 
 
-def shown(student: Student) -> list[str]:
-    """The numbers under the pictures of the page."""
-    numbers = re.findall(r"(-?[\d,]+\.\d{4}).{0,400}?log p\(x\) at the end", student.text(), flags=re.DOTALL)
+def shown(student: Student) -> tuple[list[str], list[dict]]:
+    """The numbers under the pictures of the page, and every chart to the last bit."""
+    numbers = re.findall(r"(-?[\d,]+\.\d{4})[^\d]{0,400}?log p\(x\) at the end", student.text())
     assert numbers, "the page shows no log-likelihood"
-    return numbers
+    charts = [state for state in student.charts.values() if "shell" in state]
+    assert sum('["table:' in key for state in charts for key in state) > 20, "the charts hold no numbers"
+    return numbers, [{key: state[key] for key in state.keys() - {"layout", "revision"}} for state in charts]
 
 
 def test_two_students_on_one_server_see_their_own_settings():

@@ -3,11 +3,14 @@
 The protocol is that of `marimo run`: cells run when the socket opens, and `completed-run` ends each answer.
 """
 
+import html
 import json
 import re
 import time
+import urllib.parse
 import urllib.request
 import uuid
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,17 +31,20 @@ class Student:
     address: str  # http://127.0.0.1:2718
     app: str  # file name
     session: str = field(default_factory=lambda: f"s_{uuid.uuid4().hex[:6]}")
+    query: Mapping[str, str] = field(default_factory=dict)  # settings in the address
     cells: dict[str, str] = field(default_factory=dict)  # the last output of every cell
+    charts: dict[str, dict[str, Any]] = field(default_factory=dict)  # the last state of every chart
     heard: int = 0
 
     def open(self) -> float:
         """Seconds until the page was complete."""
         start = time.perf_counter()
-        page = self._ask(f"/?file={self.app}").decode()
+        address = urllib.parse.urlencode({"file": self.app, **self.query})
+        page = self.ask(f"/?{address}").decode()
         token = re.search(r'"serverToken":\s*"([^"]+)"', page)
         assert token is not None, "the page holds no server token"
         self._token = token.group(1)
-        url = self.address.replace("http", "ws", 1) + f"/ws?session_id={self.session}&file={self.app}"
+        url = self.address.replace("http", "ws", 1) + f"/ws?session_id={self.session}&{address}"
         self._room = ExitStack()
         self._socket: ClientConnection = self._room.enter_context(connect(url, max_size=None, open_timeout=PATIENCE))
         self._listen()
@@ -48,7 +54,7 @@ class Student:
         """Seconds until the answer to a control, found by its label, was complete."""
         start = time.perf_counter()
         body = {"objectIds": [self._control(label)], "values": [value]}
-        self._ask("/api/kernel/set_ui_element_value", body)
+        self.ask("/api/kernel/set_ui_element_value", body)
         self._listen()
         return time.perf_counter() - start
 
@@ -61,13 +67,16 @@ class Student:
         return "\n".join(self.cells.values())
 
     def _control(self, label: str) -> str:
-        pattern = rf"object-id='([^']+)'[^>]*><marimo-[a-z]+ [^>]*data-label='[^']*{re.escape(label)}"
-        found = re.search(pattern, self.text())
-        if found is None:
-            raise Broken(f"{self.app} shows no control {label!r}")
-        return found.group(1)
+        """The object of the first control with that label, or one that begins with it."""
+        tags = re.findall(r"object-id='([^']+)'[^>]*><marimo-[a-z-]+ [^>]*data-label='([^']*)'", self.text())
+        named = [(name, re.sub("<[^>]*>", "", json.loads(html.unescape(words)) or "")) for name, words in tags]
+        for found in (str.__eq__, str.startswith):
+            if objects := [name for name, words in named if found(words, label)]:
+                return objects[0]
+        raise Broken(f"{self.app} shows no control {label!r}")
 
-    def _ask(self, path: str, body: Any = None) -> bytes:
+    def ask(self, path: str, body: Any = None) -> bytes:
+        """The server's reply to a request."""
         headers = {"Content-Type": "application/json", "Marimo-Session-Id": self.session}
         if body is not None:
             headers["Marimo-Server-Token"] = self._token
@@ -80,13 +89,24 @@ class Student:
         """Take in messages until the run that answers is complete. Broken where a cell failed."""
         while True:
             message = self._socket.recv(timeout=PATIENCE)
-            self.heard += len(message)
-            event = json.loads(message)
-            kind, data = event.get("op"), event.get("data", event)
-            if kind == "completed-run":
+            if self.hear(str(message)):
                 return
-            if kind == "cell-op" and (output := data.get("output")):
-                self._take(data["cell_id"], output)
+
+    def hear(self, message: str) -> bool:
+        """Take a message in; True for the one that ends an answer."""
+        self.heard += len(message)
+        event = json.loads(message)
+        kind, data = event.get("op"), event.get("data", event)
+        if kind == "cell-op" and (output := data.get("output")):
+            self._take(data["cell_id"], output)
+        if kind == "model-lifecycle" and data["message"]["method"] in ("open", "update"):
+            self._draw(data["model_id"], data["message"])
+        return kind == "completed-run"
+
+    def _draw(self, chart: str, message: dict[str, Any]) -> None:
+        """A chart's state, whose numbers travel apart from it, in the order of their places."""
+        buffers = zip(map(json.dumps, message.get("buffer_paths", ())), message.get("buffers", ()))
+        self.charts.setdefault(chart, {}).update(message["state"] | dict(buffers))
 
     def _take(self, cell: str, output: dict[str, Any]) -> None:
         if output.get("channel") == "marimo-error" or "error" in output.get("mimetype", ""):
