@@ -2,6 +2,7 @@
 
 import re
 from contextlib import contextmanager
+from pathlib import Path
 
 from playwright.sync_api import expect
 
@@ -86,6 +87,13 @@ def slider(page, name):
 def reads(page, words, seconds=15):
     """The words can be read on the page within some time; a regular expression may be given."""
     expect(page.get_by_text(words).first).to_be_visible(timeout=1000 * seconds)
+
+
+def saved(page, name):
+    """The text of the file that is downloaded."""
+    with page.expect_download() as download:
+        page.get_by_text(name, exact=True).click()
+    return Path(download.value.path()).read_text("utf-8")
 
 
 def fits_a_phone(page):

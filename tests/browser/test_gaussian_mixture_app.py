@@ -1,10 +1,12 @@
 """The Gaussian-mixture app as a student uses it, in a browser without a network."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from playwright.sync_api import expect
 
+from emcore.classroom import mixture
 from tests.browser.lesson import (
     changed,
     changes,
@@ -15,6 +17,7 @@ from tests.browser.lesson import (
     opened,
     picture,
     reads,
+    saved,
     scrubber,
     slider,
     without_python,
@@ -107,6 +110,23 @@ def test_an_exercise_answered_wrongly_and_rightly(student):
     field.fill("1.333")
     field.press("Enter")
     reads(student, "Right. A point counts by its responsibility")
+
+
+def test_the_run_is_taken_home_as_tables_and_as_code(student):
+    """What is downloaded is what is on screen; the code that stands open follows the controls."""
+    settings = mixture.MixtureSettings("old_faithful", ("eruptions", "waiting"), 3, init="random-rows", seed=1)
+    student.get_by_role("button", name="For the teacher").click()
+    trace = mixture.mixture_lesson(settings).trace
+    assert saved(student, "half-steps (CSV)") == trace.to_frame().write_csv()
+    rows = saved(student, "rows and responsibilities (CSV)").splitlines()
+    assert rows[0] == "eruptions,waiting,responsibility_0,responsibility_1,responsibility_2"
+    assert [float(cell) for cell in rows[1].split(",")[2:]] == pytest.approx(trace[-1].q.probs[0], rel=1e-15)
+
+    student.get_by_role("button", name="The code that does this").click()
+    reads(student, "n_components=3")
+    slider(student, "components").press("ArrowRight")
+    reads(student, "n_components=4")
+    assert saved(student, "as a file (fit.py)") == mixture.script(replace(settings, n_components=4))
 
 
 def test_a_link_restores_the_controls_and_nonsense_is_clamped(page, address):
