@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from emcore.charts.grammar import Json, powers_of_ten
+from emcore.charts.grammar import Json, quantitative
 
 _DIGITS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 _E = "round(log(datum.value) / LN10)"
@@ -13,9 +13,12 @@ POWERS = (
 )  # the label of a tick at a power of ten, as a Vega expression
 
 
+_WHOLE = f"abs(log(datum.value) / LN10 - {_E}) < 1e-6"
+
+
 def decades(title: str, field: str, **scale: Any) -> Json:
-    """`powers_of_ten` with ticks written in one way."""
-    channel = powers_of_ten(title, field, **scale)
-    channel["axis"] = {name: value for name, value in channel["axis"].items() if name != "format"}
-    channel["axis"]["labelExpr"] = POWERS
-    return channel
+    """A channel on a log axis with lines and ticks at powers of ten alone; others are named where there is room."""
+    only = {"condition": {"test": _WHOLE, "value": 1}, "value": 0}
+    names = {"format": "~g", "labelExpr": f"{_WHOLE} ? ({POWERS}) : datum.label"}
+    axis = {"tickCount": 6, "gridOpacity": only, "tickOpacity": only} | names
+    return quantitative(field, title, scale={"type": "log", "nice": False} | scale, axis=axis)

@@ -65,14 +65,6 @@ def titled(text: str, width: int | str = 0) -> Json:
     return {"title": {"text": text, "offset": 12, "fontSize": size}}
 
 
-def powers_of_ten(title: str, field: str, **scale: Any) -> Json:
-    """A channel on a log axis with lines and ticks at powers of ten alone."""
-    whole = {"test": "abs(log(datum.value) / LN10 - round(log(datum.value) / LN10)) < 1e-6", "value": 1}
-    only = {"condition": whole, "value": 0}
-    axis = {"tickCount": 6, "format": "~g", "gridOpacity": only, "tickOpacity": only}
-    return quantitative(field, title, scale={"type": "log", "nice": False} | scale, axis=axis)
-
-
 def fitting(width: int | str, needed: int) -> Any:
     """The size of a text that takes `needed` pixels at full size: smaller where the plot is narrower, but legible."""
     if width == "container":

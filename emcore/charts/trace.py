@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from emcore.charts.grammar import Json, kind_channel, layer, now, powers_of_ten, quantitative, so_far, titled
+from emcore.charts.decades import decades
+from emcore.charts.grammar import Json, kind_channel, layer, now, quantitative, so_far, titled
 from emcore.charts.heading import heading, key
 from emcore.charts.picture import Picture
 from emcore.charts.scene import Panel, Scene, scene_of
@@ -81,6 +82,7 @@ def zoom_box(zoom: bool) -> Json:
 def half_step_axis(title: str = "half-step") -> Json:
     """The x channel of every chart over the run: the half-step's number in the trace."""
     axis = {"tickMinStep": 1, "grid": False, "format": "d", "titleAnchor": "start"}  # the key is at the end
+    axis["labelExpr"] = "datum.value % 1 ? '' : datum.label"  # two half-steps have a tick between them
     return quantitative("index", title, scale={"zero": False, "nice": False, "padding": 12}, axis=axis)
 
 
@@ -90,7 +92,7 @@ def _linear(field: str) -> Json:
 
 
 def _distance(field: str) -> Json:
-    return {"x": half_step_axis(), "y": powers_of_ten("nats below the summit", field, reverse=True)}
+    return {"x": half_step_axis(), "y": decades("nats below the summit", field, reverse=True)}
 
 
 def _line(encoding: Json, pattern: list[int], opacity: float, *transform: Json) -> Json:
@@ -126,7 +128,7 @@ def kl_curve(
     spec = (
         panel.spec
         | {"layer": heading(scene, width) + key("height", 37) + panel.spec["layer"]}
-        | titled("The gap closes: KL(q || posterior)")
+        | titled("The gap on a log scale: KL(q || posterior)")
     )
     drawn = [kl for kl in scene.halves["kl"] if kl > KL_FLOOR]
     span = f"from {drawn[0]:.3g} to {drawn[-1]:.3g} nats" if drawn else "which is 0 throughout"
@@ -138,7 +140,7 @@ def kl_curve(
 def kl_panel(scene: Scene, width: int | str, height: int) -> Panel:
     """The gap on a log axis, without heading and title."""
     x = half_step_axis()
-    at = {"x": x, "y": powers_of_ten("nats (a gap of 0 is not drawn)", "kl", padding=12)}
+    at = {"x": x, "y": decades("nats (a gap of 0 is not drawn)", "kl", padding=12)}
     shown = {"filter": f"datum.kl > {KL_FLOOR}"}
     line: Json = {"color": GAP, "strokeWidth": 3, "tooltip": None}
     layers = [

@@ -59,7 +59,7 @@ def test_every_tab_draws_its_picture_and_the_table_is_made_when_opened(student):
     for name, words in (
         ("Which images", "Which rows make the bound loose?"),
         ("All responsibilities", "q(z = k) for every row of x"),
-        ("KL on a log scale", "The gap closes"),
+        ("KL on a log scale", "The gap on a log scale"),
     ):
         student.get_by_role("tab", name=re.compile(name)).click()
         expect(student.get_by_text(words).last).to_be_visible(timeout=15_000)
