@@ -1,13 +1,15 @@
 """The export without a browser: what is run, what is written, and that a failure leaves nothing behind."""
 
 import base64
+import json
+import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 import numpy as np
 import pytest
@@ -15,13 +17,14 @@ import pytest
 from emcore import charts
 from emcore.charts.live import live_spec
 from emcore.classroom import mixture
-from emcore.export.__main__ import MARK, main
-from emcore.export.course import App, Setting, apps_in, presets, read_app, settings_of
-from emcore.export.pages import bar
+from emcore.export.__main__ import MARK, main, unlike
+from emcore.export.course import App, Setting, apps_in, presets, read_app, settings_of, values_in
+from emcore.export.pages import bar, place_of
+from emcore.export.runs import Marimo, programs
 from emcore.export.site import without_kernel
-from emcore.export.snapshot import ExportError, Snapshot, cell_name, check_private, programs, take
+from emcore.export.snapshot import ExportError, Snapshot, cell_name, check_private, take
 from emcore.export.tex import mathml
-from emcore.export.wasm import UV, for_pyodide
+from emcore.export.wasm import UV, for_pyodide, write_wasm
 from emcore.export.words import plain, table
 
 APPS = Path(__file__).parents[1] / "apps"
@@ -90,12 +93,52 @@ def test_folders_without_an_app_are_refused(tmp_path):
         apps_in(tmp_path / "nowhere")
 
 
+HERE = '<a href="?{}">This link</a> restores every control as it is now.</span>'
+
+
+def shots(app: App, *values: str) -> list[Snapshot]:
+    """Pages of an app that hold these values, as queries; the first lists presets too."""
+    panel = (
+        'Start the class from: <a href="?file=a.py&amp;k=2.0">Two</a> · <a href="?">Here</a> · '
+        '<a href="?k=9">&lt;Nine&gt;</a> · <a href="?k=7">Seven</a></span>'
+    )
+    taken = []
+    for query in values:
+        html = panel + HERE.format(query.replace("&", "&amp;"))
+        session = json.dumps({"cells": [{"outputs": [{"data": {"text/html": html}}]}]})
+        setting = Setting("", tuple(parse_qsl(query)) if taken else ())
+        taken.append(Snapshot(app, setting, f'__MARIMO_MOUNT_CONFIG__ = {{"session": {session}}}'))
+    return taken
+
+
 def test_the_teachers_presets_are_read_from_the_page():
     page = 'Start the class from: <a href="?file=a.py&amp;k=2&amp;hard=1">A &amp; B</a> · <a href="?">as is</a></span>'
-    assert list(presets(page)) == [Setting("A & B", (("k", "2"), ("hard", "1")))]
+    assert list(presets(page)) == [Setting("A & B", (("k", "2"), ("hard", "1"))), Setting("as is")]
     assert settings_of(an_app(k=(2,), hard=(1,)), page, None)[1:] == (
         Setting("k 2, hard 1", (("k", "2"), ("hard", "1"))),
     )
+
+
+def test_what_a_page_holds_is_read_from_its_own_link():
+    assert values_in(HERE.format("k=2.0&amp;data=A+%26+B&amp;file=x.py")) == {"k": "2", "data": "A & B"}
+    assert values_in("no link") == {}
+
+
+def test_settings_that_the_first_page_or_another_holds_are_not_run_again():
+    page = 'Start the class from: <a href="?k=2">Two</a> · <a href="?k=5.0">Five</a></span>' + HERE.format("k=3&hard=0")
+    found = settings_of(an_app(k=(2, 3, 4)), page, None)
+    assert [setting.title for setting in found] == ["as it stands", "k 2", "k 4", "Five"]
+
+
+def test_a_page_that_shows_in_the_end_what_another_does_is_left_out(capsys):
+    taken = shots(an_app(), "k=3", "k=4", "k=4.0", "k=3")
+    assert unlike(taken) == taken[:2]
+    assert capsys.readouterr().out.count("left out") == 2
+
+
+def test_a_link_leads_to_the_page_that_holds_what_it_asks_for():
+    taken = shots(an_app(), "k=3&hard=0", "k=2&hard=0")
+    assert [place_of(taken, query) for query in ("", "hard=0", "k=2", "k=3.0&hard=0", "hard=1")] == [0, 0, 1, 0, None]
 
 
 def test_the_mixture_is_computed_for_several_k_covariances_and_starts():
@@ -108,14 +151,23 @@ def test_the_mixture_is_computed_for_several_k_covariances_and_starts():
     assert len(queries) == len({tuple(query.items()) for query in queries})
 
 
-def test_the_bar_leads_to_every_setting():
-    app = an_app(k=(2, 3))
-    settings = settings_of(app, 'Start the class from: <a href="?q=%3Cb%3E">&lt;b&gt;</a></span>', None)
-    line = bar(app, settings, 1, lambda place: f"p{place}.html", "index.html")
-    assert 'data-em-page="2" href="p1.html"' in line
-    assert 'data-em-page="3" href="p2.html"' in line
-    assert '<option value="p3.html">&lt;b&gt;</option>' in line
-    assert "<option selected>2</option>" in line
+def test_the_bar_shows_what_its_page_holds_and_leads_to_the_others():
+    app = an_app(k=(2, 3, 4))
+    taken = shots(app, "k=3", "k=2", "k=9")
+    first, two, nine = (bar(taken, here, lambda place: f"p{place}.html", "index.html") for here in range(3))
+    assert '<option value="3" selected>3</option>' in first
+    assert '<option value="2" selected>2</option>' in two
+    assert '<option value="" selected>9</option>' in nine, "not among the choices, and said all the same"
+    for line in (first, two, nine):
+        assert 'data-em-page="[&quot;3&quot;]" href="p0.html"' in line
+        assert 'data-em-page="[&quot;2&quot;]" href="p1.html"' in line
+        assert ">4</option>" not in line, "no page holds it"
+        assert '<option value="p2.html"' in line
+        assert "&lt;Nine&gt;</option>" in line
+        assert "Seven" not in line
+        assert line.count(" selected") == 2
+    assert '<option value="p0.html" selected>as it stands: Here</option>' in first
+    assert '<option value="p1.html" selected>Two</option>' in two
 
 
 # ---- what is written
@@ -133,27 +185,27 @@ def test_formulas_become_mathml():
 
 
 def test_markup_that_could_run_is_left_out():
-    html = plain('<p onclick="x()">a<script>alert(1)</script><img src="https://x.org/a.png"><b>c</b></p>', {})
+    html = plain('<p onclick="x()">a<script>alert(1)</script><img src="https://x.org/a.png"><b>c</b></p>', {}.get)
     assert html == "<p>a<img><b>c</b></p>"
 
 
 def test_marimos_elements_become_plain_ones():
     import marimo as mo
 
-    assert "<math><mi>k</mi></math>" in plain(mo.md("$k$").text, {})
-    folded = plain(mo.accordion({"Title": mo.md("inside")}).text, {})
+    assert "<math><mi>k</mi></math>" in plain(mo.md("$k$").text, {}.get)
+    folded = plain(mo.accordion({"Title": mo.md("inside")}).text, {}.get)
     assert folded.startswith("<details><summary>")
     assert folded.index("Title") < folded.index("inside") < folded.index("</details>")
-    tabs = plain(mo.ui.tabs({"one": mo.md("first"), "two": mo.md("second")}).text, {})
+    tabs = plain(mo.ui.tabs({"one": mo.md("first"), "two": mo.md("second")}).text, {}.get)
     assert [tabs.index(word) for word in ("one", "first", "two", "second")] == sorted(
         tabs.index(word) for word in ("one", "first", "two", "second")
     )
-    assert "<b>0.3</b>" in plain(mo.ui.slider(steps=[0, 0.1, 0.3], value=0.3, label="prior").text, {})
-    assert "<b>full</b>" in plain(mo.ui.dropdown(["full", "tied"], value="full", label="shape").text, {})
-    assert "needs the live app" in plain(mo.ui.radio(["yes", "no"], label="sure?").text, {})
-    assert 'class="em-callout em-warn"' in plain(mo.callout("look", kind="warn").text, {})
-    assert plain('<a href="?k=2">x</a><a href="javascript:y()">z</a>', {"k=2": "#1"}) == (
-        '<a href="#1" data-em-switch="1">x</a><a>z</a>'
+    assert "<b>0.3</b>" in plain(mo.ui.slider(steps=[0, 0.1, 0.3], value=0.3, label="prior").text, {}.get)
+    assert "<b>full</b>" in plain(mo.ui.dropdown(["full", "tied"], value="full", label="shape").text, {}.get)
+    assert "needs the live app" in plain(mo.ui.radio(["yes", "no"], label="sure?").text, {}.get)
+    assert 'class="em-callout em-warn"' in plain(mo.callout("look", kind="warn").text, {}.get)
+    assert plain('<a href="?k=2">x</a><a href="javascript:y()">z</a>', {"k=2": "#1"}.get) == (
+        '<a href="#1">x</a><a>z</a>'
     )
     assert table('[{"a": 1.23456789, "b": "<i>"}]').count("<td>") == 2
     assert "&lt;i&gt;" in table('[{"a": 1.23456789, "b": "<i>"}]')
@@ -162,17 +214,17 @@ def test_marimos_elements_become_plain_ones():
 def test_dead_controls_are_off_and_say_why():
     import marimo as mo
 
-    shot = Snapshot(an_app(), Setting("as it stands"), "")
-    radio = without_kernel(mo.ui.radio(["yes", "no"], label="sure?").text, [shot])
+    radio = without_kernel(mo.ui.radio(["yes", "no"], label="sure?").text, {}.get)
     assert "data-disabled='true'" in radio
     assert "needs the live app" in radio
-    both = without_kernel(mo.vstack([mo.ui.slider(1, 3), mo.ui.slider(1, 3), mo.download(b"x", "a.csv")]).text, [shot])
+    both = without_kernel(mo.vstack([mo.ui.slider(1, 3), mo.ui.slider(1, 3), mo.download(b"x", "a.csv")]).text, {}.get)
     assert both.count("data-disabled='true'") == 2, "a download works without Python"
 
 
 def test_the_numbers_are_the_live_ones(tmp_path):
     setting = Setting("", (("k", "2"), ("covariance", "tied"), ("start", "k-means++")))
-    shot = take(read_app(APPS / "02_gaussian_mixture.py"), setting, tmp_path)
+    with Marimo(tmp_path / "log") as marimo:
+        shot = take(marimo, read_app(APPS / "02_gaussian_mixture.py"), setting, tmp_path)
     lesson = mixture.mixture_lesson(
         mixture.MixtureSettings("old_faithful", ("eruptions", "waiting"), 2, "tied", "k-means++", seed=1)
     )
@@ -264,12 +316,18 @@ def test_a_wasm_page_holds_the_package(tmp_path, monkeypatch):
     """The wheel alone, imported from where nothing else of the project is, loads data and draws."""
     assert shutil.which("uv", path=programs()), "the `test` extra installs uv"
     monkeypatch.chdir(APPS.parent)
-    assert main([str(APPS / "02_gaussian_mixture.py"), "-o", str(tmp_path / "web"), "--wasm"]) == 0
-    folder = tmp_path / "web" / "02_gaussian_mixture"
+    folder = tmp_path / "web"
+    folder.mkdir()
+    write_wasm(apps_in(APPS)[:2], folder, tmp_path)
     (wheel,) = (folder / "public" / "wheels").glob("emcore-*.whl")
-    page = unquote((folder / "index.html").read_text("utf-8"))
-    assert wheel.name in page
-    assert not [name for name in ("numpy==", "scipy==", "polars==", "altair==", "vl-convert") if name in page]
+    for name in ("01_the_bound", "02_gaussian_mixture"):
+        page = unquote((folder / f"{name}.html").read_text("utf-8"))
+        assert page.count("/wheels/emcore-") == page.replace("%2B", "+").count(f"/public/wheels/{wheel.name}") >= 2
+        assert not [said for said in ("numpy==", "scipy==", "polars==", "altair==", "vl-convert") if said in page]
+        asked = re.findall(r'(?:src|href)="\./([^"]+)"', page)
+        assert len(asked) > 10
+        assert all((folder / file).exists() for file in asked), "both pages share one folder of assets"
+        assert ".em-grid" in page, "the notebooks' style sheet"
     (tmp_path / "alone").mkdir()
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(tmp_path / "alone")

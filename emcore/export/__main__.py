@@ -8,9 +8,12 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
+from queue import SimpleQueue
 
-from emcore.export.course import App, Setting, apps_in, settings_of
+from emcore.export.course import AS_IT_STANDS, App, Setting, apps_in, settings_of
+from emcore.export.runs import Marimo
 from emcore.export.single import write_files
 from emcore.export.site import write_site
 from emcore.export.snapshot import ExportError, Snapshot, take
@@ -60,36 +63,54 @@ def _refuse_foreign(out: Path) -> None:
 
 def _write(asked: argparse.Namespace, apps: Sequence[App], made: Path, folder: Path) -> None:
     if asked.wasm:
-        write_wasm(apps, made)
+        write_wasm(apps, made, folder)
     else:
         taken = photograph(apps, asked.most, folder)
         (write_files if asked.single_file else write_site)(taken, made)
 
 
 def photograph(apps: Sequence[App], most: int | None, folder: Path) -> list[list[Snapshot]]:
-    """Every app at each of its settings, a line of progress for each; two run at once."""
+    """Every app at each of its settings, no two alike, a line of progress for each; two run at once."""
+    n_processes = min(2, os.cpu_count() or 1)
+    idle: SimpleQueue[Marimo] = SimpleQueue()
 
     def one(app: App, setting: Setting, place: int) -> Snapshot:
-        start, own = time.monotonic(), folder / f"{app.name}-{place}"
-        own.mkdir()
-        shot = take(app, setting, own)
+        start, own, marimo = time.monotonic(), folder / f"{app.name}-{place}", idle.get()
+        try:
+            own.mkdir()
+            shot = take(marimo, app, setting, own)
+        finally:
+            idle.put(marimo)
         print(f"  {app.name}: {setting.title} ({time.monotonic() - start:.1f} s)", flush=True)
         return shot
 
-    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+    with ExitStack() as processes, ThreadPoolExecutor(n_processes) as pool:
+        for place in range(n_processes):
+            idle.put(processes.enter_context(Marimo(folder / f"marimo-{place}.log")))
         try:
             print(f"{len(apps)} apps as they stand", flush=True)
-            first = list(pool.map(lambda app: one(app, Setting("as it stands"), 0), apps))
+            first = list(pool.map(lambda app: one(app, Setting(AS_IT_STANDS), 0), apps))
             more = [settings_of(shot.app, "".join(shot.outputs()), most)[1:] for shot in first]
             print(f"{sum(map(len, more))} precomputed settings", flush=True)
             rest = [
                 [pool.submit(one, shot.app, setting, place) for place, setting in enumerate(settings, 1)]
                 for shot, settings in zip(first, more, strict=True)
             ]
-            return [[shot, *(made.result() for made in later)] for shot, later in zip(first, rest, strict=True)]
+            return [unlike([shot, *(run.result() for run in runs)]) for shot, runs in zip(first, rest, strict=True)]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def unlike(taken: Sequence[Snapshot]) -> list[Snapshot]:
+    """The snapshots of an app without those that show, in the end, the settings of one before."""
+    kept: list[Snapshot] = []
+    for shot in taken:
+        if all(shot.values != other.values for other in kept):
+            kept.append(shot)
+        else:
+            print(f"  {shot.app.name}: {shot.setting.title} shows what another page does, and is left out", flush=True)
+    return kept
 
 
 def _tell(out: Path, seconds: float) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import unescape
 from itertools import product
@@ -14,6 +14,10 @@ from urllib.parse import parse_qsl
 _HEADER = re.compile(r"^# /// script\n(.*?)^# ///$", re.MULTILINE | re.DOTALL)
 _STARTS = re.compile(r"Start the class from:(.*?)</span>", re.DOTALL)
 _LINK = re.compile(r"<a href=\"\?([^\"]*)\"[^>]*>(.*?)</a>")
+_HERE = re.compile(r"<a href=\"\?([^\"]*)\"[^>]*>This link</a>")
+
+
+AS_IT_STANDS = "as it stands"
 
 
 class Setting(NamedTuple):
@@ -78,16 +82,43 @@ def apps_in(path: Path) -> tuple[App, ...]:
 
 
 def presets(html: str) -> Iterator[Setting]:
-    """The settings that the teacher's panel of a page links to: those that say more than "as it stands"."""
+    """The settings that the teacher's panel of a page links to."""
     for panel in _STARTS.findall(html):
         for query, title in _LINK.findall(panel):
-            if pairs := tuple(pair for pair in parse_qsl(unescape(query), keep_blank_values=True) if pair[0] != "file"):
-                yield Setting(unescape(title), pairs)
+            yield Setting(unescape(title), asked_by(unescape(query)))
+
+
+def asked_by(query: str) -> tuple[tuple[str, str], ...]:
+    """What a link sets, besides which app is to be opened."""
+    return tuple(pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "file")
+
+
+def values_in(html: str) -> Mapping[str, str]:
+    """The value of every control of a page, from the link in it that restores them; empty where it has none."""
+    found = _HERE.search(html)
+    return plainly(asked_by(unescape(found[1]))) if found else {}
+
+
+def plainly(query: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Values by name, each number written in one way only: "1.0" and "1" are the same setting."""
+    return {name: _number(text) for name, text in query}
+
+
+def _number(text: str) -> str:
+    try:
+        return f"{float(text):.12g}"
+    except ValueError:
+        return text
 
 
 def settings_of(app: App, html: str, most: int | None) -> tuple[Setting, ...]:
-    """The app as it stands, its combinations of choices, then its teacher's presets; `most` besides the first."""
-    more = list(dict.fromkeys(app.combinations()))
-    seen = {frozenset(setting.query) for setting in more}
-    more += [preset for preset in presets(html) if frozenset(preset.query) not in seen]
-    return (Setting("as it stands"), *more[:most])
+    """The app as it stands, its combinations of choices, then its teacher's presets; `most` besides the first.
+
+    Of those that set the same, given how the app stands (`html`), only the first is kept.
+    """
+    as_it_stands = values_in(html)
+    found: dict[frozenset[tuple[str, str]], Setting] = {}
+    for setting in (Setting(AS_IT_STANDS), *app.combinations(), *presets(html)):
+        found.setdefault(frozenset((dict(as_it_stands) | plainly(setting.query)).items()), setting)
+    first, *more = found.values()
+    return (first, *more[:most])

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 from emcore.charts.live import LiveChart
-from emcore.export.pages import bar, front_page, inline_picture, text_of
+from emcore.export.pages import bar, front_page, inline_picture, leads, text_of
 from emcore.export.snapshot import ExportError, Snapshot
 from emcore.export.words import plain
 
@@ -48,35 +47,42 @@ def single_file(taken: Sequence[Snapshot]) -> str:
 
 
 def _frame(taken: Sequence[Snapshot], packed: Sequence[str]) -> str:
-    app, settings = taken[0].app, [shot.setting for shot in taken]
-    words = words_of(taken[0], taken)
+    app, words = taken[0].app, words_of(taken[0], taken)
     pages = "".join(f'<script type="text/plain" class="em-page">{page}</script>' for page in packed)
-    line = bar(app, settings, 0, lambda place: f"#{place}", "")
     style = str(LiveChart._css) + text_of("bar.css") + text_of("single.css")
-    script = str(LiveChart._esm).replace("export default { render };", "") + text_of("single.js")
+    script = str(LiveChart._esm).replace("export default { render };", "") + text_of("bar.js") + text_of("single.js")
     script = script.replace("</script", "<\\/script")
     return (
         '<!DOCTYPE html>\n<html lang="en-GB"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
         f'<meta name="description" content="{escape(app.description)}"><title>{escape(app.title)}</title>'
-        f"<style>{style}</style></head>\n<body>{line}<main>{words}</main>{pages}"
+        f"<style>{style}</style></head>\n<body>{_bar(taken, 0)}<main>{words}</main>{pages}"
         f'<script type="module">{script}</script></body></html>\n'
     )
 
 
 def words_of(shot: Snapshot, taken: Sequence[Snapshot]) -> str:
     """What the cells show, the settings of the sidebar last."""
-    links = {urlencode(other.setting.query): f"#{place}" for place, other in enumerate(taken)}
-    cells = [plain(output, links) for output in shot.outputs()]
+    lead = leads(taken, _address)
+    cells = [plain(output, lead) for output in shot.outputs()]
     return "".join(sorted(cells, key=lambda cell: cell.startswith('<details class="em-settings">')))
 
 
 def _pack(shot: Snapshot, taken: Sequence[Snapshot]) -> str:
-    """Words and charts of a setting, compressed: base64 of gzip of JSON."""
+    """A setting's bar, words and charts, compressed: base64 of gzip of JSON."""
     words = words_of(shot, taken)
     charts = {name: _chart(shot.models[name]) for name in _DRAWN.findall(words)}
-    text = json.dumps({"words": words, "charts": charts}, separators=(",", ":"))
+    parts = {"bar": _bar(taken, taken.index(shot)), "words": words, "charts": charts}
+    text = json.dumps(parts, separators=(",", ":"))
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+
+
+def _bar(taken: Sequence[Snapshot], place: int) -> str:
+    return bar(taken, place, _address, "")
+
+
+def _address(place: int) -> str:
+    return f"#{place}"
 
 
 def _chart(state: dict[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,12 @@ import hashlib
 import importlib.util
 import re
 import shutil
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from html import escape, unescape
 from pathlib import Path
-from urllib.parse import urlencode
 
-from emcore.export.pages import NEEDS, NOTICE, bar, front_page, page_name, text_of
+from emcore.export.pages import NEEDS, NOTICE, bar, front_page, leads, page_name, text_of
 from emcore.export.snapshot import Snapshot
 
 _CDN = re.compile(r"https://cdn\.jsdelivr\.net/npm/@marimo-team/frontend@[^/\"']+/dist/")
@@ -53,22 +53,22 @@ def marimo_assets() -> Path:
 def web_page(taken: Sequence[Snapshot], index: int, assets: Path) -> str:
     """marimo's page, made to ask this site alone, with the bar of settings and dead controls greyed."""
     shot, app = taken[index], taken[index].app
-    session = shot.session
+    session = deepcopy(shot.session)
+    lead = leads(taken, lambda place: page_name(app, place))
     for cell in session["cells"]:
         for output in cell["outputs"]:
             shown = output.get("data") or {}
             for kind in {"text/html", "text/markdown"} & shown.keys():
-                shown[kind] = without_kernel(shown[kind], taken)
+                shown[kind] = without_kernel(shown[kind], lead)
     text = _SCRIPT.sub(lambda found: f'"{_shared(found[1], assets)}"', shot.with_session(session))
     text = _PRELOAD.sub("", _CDN.sub("./assets/marimo/", text))
-    settings = [one.setting for one in taken]
-    line = bar(app, settings, index, lambda place: page_name(app, place), "index.html")
+    line = bar(taken, index, lambda place: page_name(app, place), "index.html")
     text = text.replace('content="a marimo app"', f'content="{escape(app.description)}"', 1)
     text = text.replace("</head>", f"<style>{text_of('bar.css')}</style></head>", 1)
     return text.replace("<body>", f"<body>{line}<script>{text_of('bar.js')}</script>", 1)
 
 
-def without_kernel(html: str, taken: Sequence[Snapshot]) -> str:
+def without_kernel(html: str, lead: Callable[[str], str | None]) -> str:
     """One cell's output: controls off, with a word on why; links to settings lead to their pages."""
     for _ in range(html.count("data-disabled='false'")):
         html = _CONTROL.sub(r"\1data-disabled='true'", html)
@@ -77,12 +77,7 @@ def without_kernel(html: str, taken: Sequence[Snapshot]) -> str:
         html = _SIDEBAR.sub(rf'\1<p class="em-needs">{NOTICE}</p>', html, count=1)
     else:
         html = _OUTSIDE.sub(rf"\1{note}", html)
-    pages = {
-        urlencode(shot.setting.query): page_name(shot.app, index)
-        for index, shot in enumerate(taken)
-        if shot.setting.query
-    }
-    return _QUERY.sub(lambda found: f'href="{pages.get(found[1].replace("&amp;", "&"), "#")}"', html)
+    return _QUERY.sub(lambda found: f'href="{lead(unescape(found[1])) or "#"}"', html)
 
 
 def _shared(packed: str, assets: Path) -> str:

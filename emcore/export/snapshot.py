@@ -2,9 +2,7 @@
 
 import ast
 import json
-import os
 import re
-import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator, Mapping
@@ -13,7 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from emcore.export.course import App, Setting
+from emcore.export.course import App, Setting, plainly, values_in
+from emcore.export.runs import Marimo
 
 _TRACES = ("Traceback (most recent call last)", "application/vnd.marimo+traceback")
 _STOPPED = ("ancestor-stopped", "MarimoAncestorStoppedError")  # a cell that was told to wait is no failure
@@ -70,6 +69,11 @@ class Snapshot:
                 if shown:
                     yield shown
 
+    @cached_property
+    def values(self) -> Mapping[str, str]:
+        """The value of every control, as the page's own link has it; else what was asked for."""
+        return values_in("".join(self.outputs())) or plainly(self.setting.query)
+
     def with_session(self, session: Mapping[str, Any]) -> str:
         """The page's text with another record in it."""
         _, start, end = self._session_span
@@ -107,7 +111,7 @@ def _decorators(node: ast.FunctionDef) -> str:
     return " ".join(map(ast.unparse, node.decorator_list))
 
 
-def take(app: App, setting: Setting, folder: Path) -> Snapshot:
+def take(marimo: Marimo, app: App, setting: Setting, folder: Path) -> Snapshot:
     """Run the app at a setting and read what it showed; ExportError where any cell failed."""
     page = folder / "page.html"
     arguments = [f"--{name}={value}" for name, value in setting.query]
@@ -116,30 +120,14 @@ def take(app: App, setting: Setting, folder: Path) -> Snapshot:
     )
     where = f"{app.path.name} ({setting.title})"
     if not page.exists():
-        raise ExportError(f"{where}: marimo wrote no page.\n{_last_lines(done.stdout)}")
+        raise ExportError(f"{where}: marimo wrote no page.\n{_last_lines(done.log)}")
     found = Snapshot(app, setting, page.read_text(encoding="utf-8"))
     if failed := list(found.failures()):
         raise ExportError(f"{where}: " + "; ".join(failed))
-    if done.returncode:
-        raise ExportError(f"{where}: marimo failed.\n{_last_lines(done.stdout)}")
+    if done.code:
+        raise ExportError(f"{where}: marimo failed.\n{_last_lines(done.log)}")
     check_private(where, found.text)
     return found
-
-
-def programs() -> str:
-    """Where programs are looked for: beside the running Python first, whether or not its environment is activated."""
-    return os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-
-
-def marimo(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """marimo's command line, with one thread for linear algebra: the numbers then hang on no core count."""
-    command = [sys.executable, "-m", "marimo", *arguments]
-    environment = (
-        {"OPENBLAS_NUM_THREADS": "1", "MARIMO_SKIP_UPDATE_CHECK": "1"} | dict(os.environ) | {"PATH": programs()}
-    )
-    return subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment, check=False
-    )
 
 
 def _last_lines(log: str) -> str:

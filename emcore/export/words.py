@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from html import escape, unescape
 from html.parser import HTMLParser
 from typing import Any
@@ -10,15 +10,16 @@ from typing import Any
 from emcore.export.pages import NEEDS
 from emcore.export.tex import mathml
 
+Lead = Callable[[str], str | None]
 _VOID = frozenset({"br", "hr", "img", "input", "source", "wbr"})
 _DROPPED = frozenset({"script", "style", "iframe", "object", "embed"})
 _TAGS = re.compile(r"<[^>]*>")
 _ALIGNED = re.compile(r"justify-content: [a-z-]+")
 
 
-def plain(html: str, links: Mapping[str, str]) -> str:
-    """One cell's output. `links` leads from a query ("k=2&hard=1") to an address; others lead nowhere."""
-    writer = _Writer(links)
+def plain(html: str, lead: Lead) -> str:
+    """One cell's output. `lead` goes from what a link sets ("k=2&hard=1") to an address, or to None: nowhere."""
+    writer = _Writer(lead)
     writer.feed(html)
     writer.close()
     return "".join(writer.out)
@@ -33,9 +34,9 @@ def read(attributes: Mapping[str, str | None], name: str, default: Any = None) -
 class _Writer(HTMLParser):
     """Reads marimo's HTML and writes its own; `open` holds, for each open element, how it ends and its titles."""
 
-    def __init__(self, links: Mapping[str, str]) -> None:
+    def __init__(self, lead: Lead) -> None:
         super().__init__(convert_charrefs=False)
-        self.links, self.out = links, list[str]()
+        self.lead, self.out = lead, list[str]()
         self.open: list[tuple[str, str, list[str]]] = []
         self.formula: list[str] | None = None
         self.dropped = 0
@@ -56,7 +57,7 @@ class _Writer(HTMLParser):
     def _element(self, tag: str, attributes: dict[str, str | None], attrs: Any) -> tuple[str, str, list[str]]:
         above = self.open[-1] if self.open else ("", "", [])
         if tag == "div" and above[0] in ("marimo-tabs", "marimo-accordion"):
-            title = plain(above[2].pop(0), self.links) if above[2] else ""
+            title = plain(above[2].pop(0), self.lead) if above[2] else ""
             if above[0] == "marimo-tabs":
                 return f'<section class="em-tab"><h3>{title}</h3>', "</section>", []
             return f"<details><summary>{title}</summary><div>", "</div></details>", []
@@ -78,8 +79,8 @@ class _Writer(HTMLParser):
     def _link(self, attributes: Mapping[str, str | None]) -> str:
         to = attributes.get("href") or ""
         if to.startswith("?"):
-            known = self.links.get(to[1:])
-            return f'<a href="{escape(known)}" data-em-switch="{escape(known[1:])}">' if known else "<a>"
+            known = self.lead(to[1:])
+            return f'<a href="{escape(known)}">' if known else "<a>"
         return f'<a href="{escape(to)}">' if to.startswith(("https:", "http:", "#")) else "<a>"
 
     def _plain_element(self, tag: str, attributes: Mapping[str, str | None]) -> str:
@@ -87,7 +88,7 @@ class _Writer(HTMLParser):
             case "marimo-anywidget":
                 return f'<div class="em-chart" data-model="{escape(str(read(attributes, "model-id")))}"></div>'
             case "marimo-callout-output":
-                words = plain(read(attributes, "html", ""), self.links)
+                words = plain(read(attributes, "html", ""), self.lead)
                 return f'<div class="em-callout em-{escape(str(read(attributes, "kind", "neutral")))}">{words}</div>'
             case "marimo-stat":
                 caption = read(attributes, "caption", "") or ""
@@ -101,7 +102,7 @@ class _Writer(HTMLParser):
                 return _download(attributes)
             case "marimo-ui-element" | "marimo-mermaid" | "marimo-lazy" | "marimo-dict" | "marimo-json-output":
                 return ""
-        return control(tag, attributes, self.links)
+        return control(tag, attributes, self.lead)
 
     def handle_endtag(self, tag: str) -> None:
         if tag in _DROPPED:
@@ -143,10 +144,10 @@ def _words(html: Any) -> str:
     return " ".join(unescape(_TAGS.sub(" ", str(html or ""))).split())
 
 
-def control(tag: str, attributes: Mapping[str, str | None], links: Mapping[str, str]) -> str:
+def control(tag: str, attributes: Mapping[str, str | None], lead: Lead) -> str:
     """A control that needs Python, as what it was set to; a question keeps its answers to read."""
     label, value = read(attributes, "label"), read(attributes, "initial-value")
-    question = plain(label or "", links)
+    question = plain(label or "", lead)
     if tag == "marimo-radio":
         answers = "".join(f"<li>{escape(_words(option))}</li>" for option in read(attributes, "options", []))
         return f'<div class="em-question">{question}<ul>{answers}</ul><small class="em-needs">{NEEDS}</small></div>'

@@ -5,8 +5,7 @@ globalThis.__MARIMO_STATIC__ ??= true; // nobody answers: handles hold still
 const FIRST = document.querySelector("main").innerHTML;
 let cleanups = [];
 
-async function unpack(place) {
-  const packed = document.querySelectorAll("script.em-page")[place].textContent;
+async function unpack(packed) {
   const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
   const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
   return JSON.parse(await new Response(stream).text());
@@ -30,12 +29,22 @@ function mount(place, chart) {
   cleanups.push(render({ model, el: place }));
 }
 
-async function show(place) {
-  const { words, charts } = await unpack(place);
+async function show() {
+  const place = Number(location.hash.slice(1)) || 0;
+  const packed = document.querySelectorAll("script.em-page")[place];
+  if (!packed) return;
+  const { bar, words, charts } = await unpack(packed.textContent);
+  if (place !== (Number(location.hash.slice(1)) || 0)) return; // another one was asked for meanwhile
   const main = document.querySelector("main");
   for (const cleanup of cleanups) cleanup();
   cleanups = [];
-  if (place > 0 || main.innerHTML !== FIRST) main.innerHTML = words;
+  if (place > 0 || main.innerHTML !== FIRST) {
+    const field = document.activeElement?.getAttribute("aria-label");
+    document.querySelector(".em-bar").outerHTML = bar;
+    main.innerHTML = words;
+    if (field) document.querySelector(`.em-bar [aria-label="${CSS.escape(field)}"]`)?.focus();
+    scrollTo(0, 0);
+  }
   document.documentElement.dataset.setting = place;
   const closed = new Map(); // a chart under a closed title is drawn when that is opened
   for (const slot of main.querySelectorAll(".em-chart")) {
@@ -49,31 +58,5 @@ async function show(place) {
   }
 }
 
-function choose(place) {
-  if (!document.querySelectorAll("script.em-page")[place]) return;
-  const fields = [...document.querySelectorAll("[data-em-choice]")];
-  const pages = [...document.querySelectorAll("[data-em-page]")];
-  const values = pages.find((link) => link.hash === `#${place}`)?.dataset.emPage.split("|");
-  fields.forEach((field, i) => { field.value = values ? values[i] : ""; });
-  const list = document.querySelector("[data-em-switch]");
-  list.value = [...list.options].some((option) => option.value === `#${place}`) ? `#${place}` : "";
-  show(place);
-}
-
-document.addEventListener("change", ({ target }) => {
-  if (target.matches("[data-em-switch]") && target.value) choose(Number(target.value.slice(1)));
-  if (!target.matches("[data-em-choice]")) return;
-  const fields = [...document.querySelectorAll("[data-em-choice]")];
-  const first = (field) => [...field.options].find((option) => option.value).value;
-  const wanted = fields.map((field) => field.value || first(field)).join("|");
-  const page = [...document.querySelectorAll("[data-em-page]")].find((link) => link.dataset.emPage === wanted);
-  if (page) choose(Number(page.hash.slice(1)));
-});
-document.addEventListener("click", (event) => {
-  const link = event.target.closest("a[data-em-switch]");
-  if (!link) return;
-  event.preventDefault();
-  choose(Number(link.dataset.emSwitch));
-  scrollTo(0, 0);
-});
-choose(Number(location.hash.slice(1)) || 0);
+addEventListener("hashchange", show);
+show();
