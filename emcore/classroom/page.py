@@ -134,7 +134,8 @@ class Page:
     def numbers(self, shown: Iterable[tuple[str, str]], worst: float, n_half_steps: int) -> Any:
         """Numbers as (text, label) in a row, and last how far off log p(x) = ELBO + KL was at its worst."""
         stat = self.mo.stat
-        stats = [stat(text, label=label, bordered=True) for text, label in shown]
+        blank = "\u00a0"  # cards of one height
+        stats = [stat(text, label=label, caption=blank, bordered=True) for text, label in shown]
         identity = stat(
             f"{worst:.1e}",
             label="largest |log p(x) − ELBO − KL|",
