@@ -161,7 +161,7 @@ def _():
 @app.cell(hide_code=True)
 def _(agreed, answers):
     mo.stop(agreed is None)
-    page.exercises(zip(answers, exercises.marked(answers.value, agreed.counts[-1]), strict=True))
+    page.exercises(zip(answers, exercises.marked(answers.value, agreed.counts[-1], page.mark), strict=True))
     return
 
 

@@ -203,6 +203,7 @@ def test_marimos_elements_become_plain_ones():
     assert "<b>0.3</b>" in plain(mo.ui.slider(steps=[0, 0.1, 0.3], value=0.3, label="prior").text, {}.get)
     assert "<b>full</b>" in plain(mo.ui.dropdown(["full", "tied"], value="full", label="shape").text, {}.get)
     assert "needs the live app" in plain(mo.ui.radio(["yes", "no"], label="sure?").text, {}.get)
+    assert plain(mo.ui.dropdown(["yes", "no"], label="sure?").text, {}.get).count("<li>") == 2, "nothing is chosen yet"
     assert 'class="em-callout em-warn"' in plain(mo.callout("look", kind="warn").text, {}.get)
     assert plain('<a href="?k=2">x</a><a href="javascript:y()">z</a>', {"k=2": "#1"}.get) == (
         '<a href="#1">x</a><a>z</a>'

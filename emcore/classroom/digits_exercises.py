@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from emcore.classroom.digits import DIGITS
-from emcore.classroom.exercises import Exercise, Slip, Verdict
+from emcore.classroom.exercises import Exercise, Mark, Slip, Verdict
 
 MERGE_QUESTION = "Which two digits share one prototype the most? Look for an image that could be either."
 SPLIT_QUESTION = "Find a digit that is split: two prototypes hold a fifth of its images each, or more."
@@ -54,7 +54,7 @@ def merge(counts: np.ndarray) -> Exercise:
     )
 
 
-def mark_split(given: str | None, counts: np.ndarray) -> Verdict:
+def mark_split(given: str | None, counts: np.ndarray, mark: Mark = Exercise.mark) -> Verdict:
     """Marks a digit said to be split between two prototypes; any that is counts as right."""
     found = [str(digit) for digit in split(counts)]
     if not found:
@@ -65,7 +65,7 @@ def mark_split(given: str | None, counts: np.ndarray) -> Verdict:
         "Two prototypes hold at least a fifth of its images each: two styles of writing one digit.",
         "Reveal the labels and look for a column with two large counts.",
     )
-    return exercise.mark(given)
+    return mark(exercise, given)
 
 
 PRIOR = Exercise(
@@ -84,7 +84,7 @@ PRIOR = Exercise(
 )
 
 
-def marked(given: Sequence[Any], counts: np.ndarray) -> tuple[Verdict, ...]:
+def marked(given: Sequence[Any], counts: np.ndarray, mark: Mark = Exercise.mark) -> tuple[Verdict, ...]:
     """What to say of the three answers: the pair, the digit, the probability."""
     pair, digit, probability = given
-    return merge(counts).mark(pair), mark_split(digit, counts), PRIOR.mark(probability)
+    return mark(merge(counts), pair), mark_split(digit, counts, mark), mark(PRIOR, probability)

@@ -1,8 +1,9 @@
 """Exercises that mark themselves: a tolerance, and a hint for each likely slip."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Kind = Literal["neutral", "success", "warn"]
 
@@ -55,11 +56,15 @@ class Exercise:
         return Verdict("warn", f"Not yet. {self.hint}")
 
     def solved(self) -> Verdict:
-        """The right answer and why it is right."""
+        """The right answer, and why it is right; its words alone where they say it."""
         answer = self.answer if isinstance(self.answer, str) else f"{self.answer:.6g}"
-        return Verdict("success", f"{answer.rstrip('.')}. {self.right}")
+        said = re.search(rf"(?<![\d.]){re.escape(answer)}(?!\.?\d)", self.right)
+        return Verdict("success", self.right if said else f"{answer.rstrip('.')}. {self.right}")
 
     def _same(self, given: float | str, expected: float | str) -> bool:
         if isinstance(given, str) or isinstance(expected, str):
             return given == expected
         return abs(given - expected) <= self.tolerance
+
+
+Mark = Callable[[Exercise, Any], Verdict]  # how an answer is marked: `Exercise.mark` where one can be given

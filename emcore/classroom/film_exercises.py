@@ -1,8 +1,8 @@
 """Exercises on tastes and blanks; the one on the most telling film knows the student's own ratings."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from emcore.classroom.exercises import Exercise, Slip, Verdict
+from emcore.classroom.exercises import Exercise, Mark, Slip, Verdict
 from emcore.classroom.films import most_telling
 from emcore.classroom.mixture import Lesson
 
@@ -55,12 +55,7 @@ ABOUT_BLANKS = (
 )
 
 
-def mark_telling(
-    given: str | None,
-    lesson: Lesson,
-    ratings: Sequence[int],
-    mark: Callable[[Exercise, str | None], Verdict] = Exercise.mark,
-) -> Verdict:
+def mark_telling(given: str | None, lesson: Lesson, ratings: Sequence[int], mark: Mark = Exercise.mark) -> Verdict:
     """Marks the film said to tell most about the student's taste."""
     best = most_telling(lesson, ratings)
     if best is None:

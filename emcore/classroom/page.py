@@ -40,7 +40,8 @@ class Page:
 
     def of_tab(self, title: str, words: str) -> Any:
         """Markdown on a tab's view, put beneath all of them; under its title where they are all on the page."""
-        return self.mo.md(f"**{title}**\n\n{words}" if self.without_python else words)
+        titled = f"**{title}**\n\n{words}" if "\n" in words else f"**{title}.** {words}"
+        return self.mo.md(titled if self.without_python else words)
 
     def side_by_side(self, *columns: Sequence[Any]) -> Any:
         """Columns of views that fold into one on a phone."""

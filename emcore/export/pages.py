@@ -12,7 +12,7 @@ from emcore.export.snapshot import Snapshot
 
 STATIC = Path(__file__).parent / "static"
 NOTICE = "Settings that were computed beforehand can be chosen here; the other controls need the live app."
-ALONE = "The controls need the live app."
+ALONE = "These controls need the live app."
 NOTHING = "They are complete as they are: no network and no Python is asked for."
 NEEDS = "needs the live app"
 
@@ -109,7 +109,7 @@ def front_page(
         f"<title>Expectation-Maximization by half-steps</title><style>{style}</style></head><body><main>"
         "<h1>Expectation-Maximization by half-steps</h1><p>Lessons in which every picture steps through a run of EM. "
         f"{needs}</p>"
-        f"<ul>{cards}</ul></main></body></html>\n"
+        f"<ul>{cards}</ul><footer>Made with marimo and Vega-Lite.</footer></main></body></html>\n"
     )
 
 

@@ -10,14 +10,16 @@ from copy import deepcopy
 from html import escape, unescape
 from pathlib import Path
 
-from emcore.export.pages import NEEDS, NOTICE, bar, front_page, leads, page_name, text_of
+from emcore.export.pages import ALONE, NEEDS, bar, front_page, leads, page_name, text_of
 from emcore.export.snapshot import Snapshot
 
 _CDN = re.compile(r"https://cdn\.jsdelivr\.net/npm/@marimo-team/frontend@[^/\"']+/dist/")
 _SCRIPT = re.compile(r'"data:text/javascript;base64,([A-Za-z0-9+/=]+)"')
 _PRELOAD = re.compile(r'\s*<link rel="preload"[^>]*as="image"[^>]*/>')  # pictures of a lost connection
 _CONTROL = re.compile(r"(<marimo-(?!download)[\w-]+[^>]*?)data-disabled='false'")
-_OUTSIDE = re.compile(r"(</marimo-(?:radio|number|button|file|dropdown|slider|switch|text-area)></marimo-ui-element>)")
+_OUTSIDE = re.compile(
+    r"(</marimo-(?:radio|number|button|file|dropdown|slider|switch|text-area)>)(?=</marimo-ui-element>)"
+)
 _QUERY = re.compile(r'href="\?([^"]*)"')
 _SIDEBAR = re.compile(r"(<marimo-sidebar[^>]*>)")
 
@@ -72,9 +74,10 @@ def without_kernel(html: str, lead: Callable[[str], str | None]) -> str:
     """One cell's output: controls off, with a word on why; links to settings lead to their pages."""
     for _ in range(html.count("data-disabled='false'")):
         html = _CONTROL.sub(r"\1data-disabled='true'", html)
+    html = html.replace("data-submit-button-disabled='false'", "data-submit-button-disabled='true'")
     note = f'<small class="em-needs">{NEEDS}</small>'
     if "<marimo-sidebar" in html:
-        html = _SIDEBAR.sub(rf'\1<p class="em-needs">{NOTICE}</p>', html, count=1)
+        html = _SIDEBAR.sub(rf'\1<p class="em-needs">{ALONE}</p>', html, count=1)
     else:
         html = _OUTSIDE.sub(rf"\1{note}", html)
     return _QUERY.sub(lambda found: f'href="{lead(unescape(found[1])) or "#"}"', html)

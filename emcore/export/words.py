@@ -10,6 +10,7 @@ from typing import Any
 from emcore.export.pages import NEEDS
 from emcore.export.tex import mathml
 
+MANY = 12  # options of a list with nothing chosen: more are not written out
 Lead = Callable[[str], str | None]
 _VOID = frozenset({"br", "hr", "img", "input", "source", "wbr"})
 _DROPPED = frozenset({"script", "style", "iframe", "object", "embed"})
@@ -148,8 +149,9 @@ def control(tag: str, attributes: Mapping[str, str | None], lead: Lead) -> str:
     """A control that needs Python, as what it was set to; a question keeps its answers to read."""
     label, value = read(attributes, "label"), read(attributes, "initial-value")
     question = plain(label or "", lead)
-    if tag == "marimo-radio":
-        answers = "".join(f"<li>{escape(_words(option))}</li>" for option in read(attributes, "options", []))
+    options = list(read(attributes, "options", []) or [])
+    if tag == "marimo-radio" or (tag == "marimo-dropdown" and not value and len(options) <= MANY):
+        answers = "".join(f"<li>{escape(_words(option))}</li>" for option in options)
         return f'<div class="em-question">{question}<ul>{answers}</ul><small class="em-needs">{NEEDS}</small></div>'
     if tag in ("marimo-button", "marimo-file", "marimo-text-area", "marimo-form"):
         return f'<div class="em-set">{question} <small class="em-needs">{NEEDS}</small></div>' if label else ""
@@ -158,7 +160,9 @@ def control(tag: str, attributes: Mapping[str, str | None], lead: Lead) -> str:
         value = steps[value]
     if isinstance(value, list):
         value = ", ".join(map(str, value))
-    shown = {True: "on", False: "off", None: NEEDS}.get(value, value) if isinstance(value, bool | None) else value
+    if value is None:
+        return f'<div class="em-set">{question} <small class="em-needs">{NEEDS}</small></div>'
+    shown = {True: "on", False: "off"}[value] if isinstance(value, bool) else value
     return f'<div class="em-set">{question} <b>{escape(str(shown))}</b></div>'
 
 

@@ -1,6 +1,7 @@
 """Exported pages as a student opens them: from a plain web server or from the disk, and no network at all."""
 
 import http.server
+import re
 import threading
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,23 @@ from emcore.export.site import write_site
 
 APPS = Path(__file__).resolve().parents[2] / "apps"
 NAMES = sorted(path.stem for path in APPS.glob("*.py"))
+# A few words of each lesson's answer to its prediction, and of a chart in it.
+ANSWERS = {
+    "01_the_bound": "On the linkage data from θ = 0.2 the first M-step raises",
+    "02_gaussian_mixture": "In this run the gap is",
+    "03_where_does_em_end_up": "EM takes both coins to 0.66",
+    "04_restricted_q": "It moves, and log p\\(x\\) falls. On two latents",
+    "05_how_fast": "The gain is first below 0.0001 after iteration 325",
+    "06_how_many": "Its minimum can never rise with k",
+    "07_film_tastes": "With liking at 0 the true mean is",
+    "08_digits": "Causes are styles that repeat, not classes",
+    "09_from_em_to_vae": "In the first run of the VAE the encoder reaches",
+    "10_hidden_in_time": "A mixture does not see time",
+}
+DRAWN = {
+    "07_film_tastes": ["Mean stars: truth, seen, model"],
+    "08_digits": ["Who claims which label", "agrees best with the labels"],
+}
 FIND = """() => {
     const find = (root) => [...root.querySelectorAll('*')].flatMap(
         (e) => (e.matches('.em-live') ? [e] : []).concat(e.shadowRoot ? find(e.shadowRoot) : []));
@@ -97,6 +115,39 @@ def test_a_single_file_draws_and_steps_from_the_disk(page, course, name):
     untroubled(page)
 
 
+def readable(page, words):
+    return page.get_by_text(words).filter(visible=True)  # marimo keeps a hidden copy of what it folds
+
+
+def answered(page, fold, name):
+    fold.click()
+    expect(readable(page, re.compile(ANSWERS[name]))).to_have_count(1)
+    expect(page.get_by_text("You said")).to_have_count(0)
+    for number, words in enumerate(DRAWN.get(name, [])):
+        if number and page.get_by_role("tab").count():
+            page.get_by_role("tab", name="Twelve starts").click()
+        expect(readable(page, words)).to_have_count(1, timeout=20_000)
+    untroubled(page)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_answer_to_the_prediction_is_there_without_python(page, course, name):
+    page.goto(f"{course.url}/{name}.html")
+    all_drawn(page)
+    expect(readable(page, re.compile(ANSWERS[name]))).to_have_count(0)
+    second = name == "07_film_tastes"  # the first question there is which film to ask about
+    answered(page, page.get_by_role("button", name="The answer", exact=True).nth(int(second)), name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_answer_is_in_the_single_file_too(page, course, name):
+    page.goto((course.files / f"{name}.html").as_uri())
+    all_drawn(page)
+    answer = page.locator("details").filter(has_text=re.compile(ANSWERS[name]))
+    expect(readable(page, re.compile(ANSWERS[name]))).to_have_count(0)
+    answered(page, answer.locator("summary").first, name)
+
+
 def test_the_front_page_shows_every_lesson(page, course):
     page.goto(f"{course.url}/index.html")
     expect(page.get_by_role("link")).to_have_count(len(NAMES))
@@ -110,7 +161,17 @@ def test_settings_are_pages_and_dead_controls_say_so(page, course):
     page.goto(f"{course.url}/02_gaussian_mixture.html")
     all_drawn(page)
     bar = page.get_by_role("navigation", name="Precomputed settings")
-    bar.get_by_label("k", exact=True).select_option("2")
+    components = bar.get_by_label("k", exact=True)
+    expect(components).to_have_value("3")
+    expect(bar.get_by_label("start", exact=True)).to_have_value("random-rows")
+    components.select_option("2")
+    page.wait_for_url("**/02_gaussian_mixture-1.html")
+    all_drawn(page)
+    expect(components).to_have_value("2")
+    page.go_back()
+    all_drawn(page)
+    expect(components).to_have_value("3")
+    components.select_option("2")
     page.wait_for_url("**/02_gaussian_mixture-1.html")
     all_drawn(page)
     expect(page.get_by_text("the other controls need the live app").first).to_be_visible()
@@ -125,11 +186,20 @@ def test_settings_of_a_single_file_are_in_it(page, course):
     page.goto((course.files / "02_gaussian_mixture.html").as_uri())
     all_drawn(page)
     expect(page.get_by_text("k = 2").first).to_be_visible()
-    page.get_by_label("k", exact=True).select_option("2")
+    components = page.get_by_label("k", exact=True)
+    expect(components).to_have_value("3")
+    components.focus()
+    components.select_option("2")
     page.wait_for_function("document.documentElement.dataset.setting === '1'")
     all_drawn(page)
+    expect(components).to_have_value("2")
+    expect(components).to_be_focused()
     expect(page.locator(".em-handle")).to_have_count(2)
     scrubber_moves(page)
+    page.go_back()
+    page.wait_for_function("document.documentElement.dataset.setting === '0'")
+    all_drawn(page)
+    expect(components).to_have_value("3")
     untroubled(page)
 
 
