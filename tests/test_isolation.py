@@ -1,6 +1,7 @@
 """Sessions of one server share a process and its modules, and nothing else."""
 
 import re
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import emcore as em
 from emcore import charts
 from emcore.charts.live import live_spec
 from emcore.classroom import mixture as classroom
+from emcore.classroom.shared import shared
 from emcore.trees import to_vector
 from tests.load.student import Student
 from tests.serving import served
@@ -103,3 +105,19 @@ def test_a_server_opens_its_apps_alone():
             except urllib.error.HTTPError as error:
                 page = error.read().decode()
             assert not [secret for secret in ("root:x:", "requires-python", "by half-steps") if secret in page], asked
+
+
+def test_who_asks_for_the_same_at_once_waits_and_has_it_too():
+    made = []
+
+    @shared(8)
+    def slow(number: int) -> object:
+        made.append(number)
+        time.sleep(0.05)
+        return slow(number - 1) if number > 10 else object()  # it may ask itself
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(slow, [1, 1, 2, 1, 2, 1, 2, 11]))
+    assert sorted(made) == [1, 2, 10, 11]
+    assert len(set(map(id, answers))) == 3
+    assert slow(11) is answers[-1]

@@ -21,6 +21,7 @@ import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from copy import copy, deepcopy
 from pathlib import Path
+from threading import RLock
 from typing import Any, NamedTuple
 
 import altair as alt
@@ -36,6 +37,7 @@ from emcore.trace import Trace
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("helpers.js", "tables.js", "picture.js", "controls.js", "handles.js", "save.js", "widget.js")
 _MARK = "__emcore_table__"
+_TURN = RLock()
 
 
 def _module() -> str:
@@ -219,8 +221,9 @@ class LiveChart(anywidget.AnyWidget):
     def draw(self, picture: Callable[..., alt.TopLevelMixin], trace: Trace, **options: Hashable) -> list[str]:
         """`update(picture(trace, **options))`, made once for everybody who looks at this run."""
         key = (picture, *options.items())
-        if (drawn := trace.memo.get(key)) is None:
-            drawn = trace.memo[key] = live_spec(picture(trace, **options))
+        with _TURN:
+            if (drawn := trace.memo.get(key)) is None:
+                drawn = trace.memo[key] = live_spec(picture(trace, **options))
         return self._show(drawn)
 
     def update(self, chart: alt.TopLevelMixin | Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,6 @@ same place share one fit.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -17,6 +16,7 @@ from emcore.classroom import script as code
 from emcore.classroom.exercises import Exercise, Slip
 from emcore.classroom.recorded import Fitted
 from emcore.classroom.script import call, literal
+from emcore.classroom.shared import shared
 from emcore.datasets import load
 from emcore.em import fit
 from emcore.esteps import exact, hard
@@ -179,7 +179,7 @@ def rows_csv(lesson: Lesson, settings: MixtureSettings) -> str:
     return table(settings.dataset, settings.columns).with_columns(columns).write_csv()
 
 
-@lru_cache(maxsize=64)
+@shared(64)
 def table(dataset: str, columns: tuple[str, ...]) -> Any:
     """The complete rows of some columns of a data set, as a polars frame; ValueError where a column comes twice."""
     if len(set(columns)) < len(columns):
@@ -193,7 +193,7 @@ def numeric_columns(dataset: str) -> list[str]:
     return [name for name, kind in frame.schema.items() if kind.is_float() or (kind.is_integer() and name != "year")]
 
 
-@lru_cache(maxsize=60)
+@shared(60)
 def seeded_means(settings: MixtureSettings) -> tuple[tuple[float, float], ...]:
     """Where the settings' start puts the means: the places of the handles before anyone moves them; () if it cannot."""
     method = "k-means++" if settings.init == BY_HAND else settings.init
@@ -205,7 +205,7 @@ def seeded_means(settings: MixtureSettings) -> tuple[tuple[float, float], ...]:
     return tuple((float(a), float(b)) for a, b in params.means)
 
 
-@lru_cache(maxsize=60)
+@shared(60)
 def mixture_lesson(settings: MixtureSettings) -> Lesson:
     """Run EM on the settings, half-steps recorded; bad settings come back as a sentence in `trouble`."""
     try:
@@ -230,7 +230,7 @@ def _model(settings: MixtureSettings) -> Mixture:
     return Mixture(Gaussian(settings.covariance, prior=prior), settings.n_components)
 
 
-@lru_cache(maxsize=64)
+@shared(64)
 def _posed(dataset: str, columns: tuple[str, str], model: Mixture) -> Problem:
     return pose(model, table(dataset, columns))
 

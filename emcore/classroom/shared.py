@@ -1,0 +1,26 @@
+"""What a class shares: a run is made once, however many students ask for it at the same moment."""
+
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from threading import RLock
+from typing import Any
+
+
+def shared(most: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`functools.lru_cache(most)` with one call at a time: who asks for the same waits for it, and has it too.
+
+    Calls that take turns are also answered sooner, but for the last, than calls that share one interpreter.
+    """
+
+    def decorate(make: Callable[..., Any]) -> Callable[..., Any]:
+        remembered, turn = lru_cache(most)(make), RLock()
+
+        @wraps(remembered)
+        def ask(*about: Any) -> Any:
+            with turn:
+                return remembered(*about)
+
+        ask.cache_clear = remembered.cache_clear  # type: ignore[attr-defined]
+        return ask
+
+    return decorate
