@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, Self
@@ -12,6 +11,7 @@ import numpy as np
 from emcore.classroom import links
 from emcore.classroom.exercises import Exercise, Slip
 from emcore.classroom.recorded import Recorded
+from emcore.classroom.shared import shared
 from emcore.classroom.small_examples import Example, Ratios, coins_example, linkage_example
 from emcore.datasets import load
 from emcore.landscape import Slice
@@ -146,7 +146,7 @@ class BoundLesson(Recorded):
         return told
 
 
-@lru_cache(maxsize=512)
+@shared(512)
 def bound_lesson(settings: BoundSettings) -> BoundLesson:
     """Run EM on the settings, half-steps and bounds recorded; bad settings come back as a sentence in `trouble`."""
     try:
@@ -194,7 +194,7 @@ def downloads(lesson: BoundLesson) -> tuple[tuple[Callable[[], str], str, str], 
     )
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def reveal() -> str:
     """The answer to the prediction, in the numbers of the linkage run from θ = 0.2."""
     trace = bound_lesson(BoundSettings()).trace
@@ -207,7 +207,7 @@ def reveal() -> str:
     )
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def exercises() -> tuple[Exercise, ...]:
     """The exercises, their answers computed."""
     linked = bound_lesson(BoundSettings(theta=0.4)).trace

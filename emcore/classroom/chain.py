@@ -5,7 +5,7 @@ Reference: Rabiner (1989), Proc. IEEE 77, 257-286; Zucchini & MacDonald (2009), 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -15,6 +15,7 @@ from emcore.classroom import links
 from emcore.classroom.chain_passes import filter_forward, likeliest_paths
 from emcore.classroom.paths import agreement, enumerate_paths, path_table
 from emcore.classroom.recorded import Fitted
+from emcore.classroom.shared import shared
 from emcore.datasets import load
 from emcore.em import fit
 from emcore.families.binomial import Bernoulli
@@ -156,7 +157,7 @@ class ChainLesson(Fitted):
         return [{"states": name, "log p(x)": float(model.log_likelihood(p, x).sum())} for name, p in named.items()]
 
 
-@lru_cache(maxsize=64)
+@shared(64)
 def chain_lesson(settings: ChainSettings) -> ChainLesson:
     """Run EM on the settings, half-steps recorded; bad settings come back as a sentence in `trouble`."""
     try:

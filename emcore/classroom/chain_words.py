@@ -1,7 +1,6 @@
 """What the app on hidden Markov models says in numbers, and what a teacher takes home of it."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from emcore.classroom.chain import BRUTE_STEPS, EARTHQUAKES, ChainLesson, load_series
 from emcore.classroom.paths import worst_difference
+from emcore.classroom.shared import shared
 from emcore.classroom.tables import markdown_table
 from emcore.em import fit
 from emcore.families.poisson import Poisson
@@ -34,7 +34,7 @@ _FORMATS: Mapping[str, str] = MappingProxyType(
 )
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def worth_of_order() -> Mapping[str, float]:
     """log p(x) of the earthquakes by two states: "mixture", "chain", and each with ", shuffled" years."""
     x = load_series(EARTHQUAKES).x
@@ -47,7 +47,7 @@ def worth_of_order() -> Mapping[str, float]:
     return MappingProxyType(fits)
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def reveal() -> str:
     """The answer to the prediction, in numbers."""
     worth = {name: f"**{value:,.2f}**" for name, value in worth_of_order().items()}

@@ -1,10 +1,10 @@
 """Points near a curve in a plane, written digits near a sheet, and what is known in closed form of a line there."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from emcore.classroom.shared import shared
 from emcore.datasets import load
 
 BOW, SPIRAL, GEYSER = "A bow", "A spiral", "Old Faithful, standardised"
@@ -27,7 +27,7 @@ class Written(NamedTuple):
         return np.clip(self.mean + x @ self.axes, 0.0, 1.0)
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def written() -> Written:
     """The first images of each of `SHOWN` among the 8 by 8 digits."""
     table = load("digits")
@@ -46,7 +46,7 @@ def n_latents(data: str) -> int:
     return 2 if data == DIGITS else 1
 
 
-@lru_cache(maxsize=8)
+@shared(8)
 def rows(data: str) -> np.ndarray:
     """The rows of a data set, (n, 2) or (n, 6); made ones are drawn with a seed, in their order along the curve."""
     if data == GEYSER:

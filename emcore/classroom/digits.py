@@ -5,7 +5,6 @@ Pure functions of their arguments; runs are remembered by settings. Bad settings
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from emcore.classroom import links
 from emcore.classroom.mixture import Lesson
+from emcore.classroom.shared import shared
 from emcore.datasets import load
 from emcore.em import fit
 from emcore.families.binomial import Bernoulli
@@ -77,7 +77,7 @@ class Start(NamedTuple):
     accuracy: float
 
 
-@lru_cache(maxsize=32)
+@shared(32)
 def images(threshold: int = 8) -> np.ndarray:
     """Pixels (1797, 64), row by row: 1 where the ink, 0 to 16, is at least `threshold`."""
     pixels = (grey() >= threshold).astype(float)
@@ -85,13 +85,13 @@ def images(threshold: int = 8) -> np.ndarray:
     return pixels
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def labels() -> np.ndarray:
     """The digits that were written (1797,)."""
     return load("digits")["digit"].to_numpy()
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def grey() -> np.ndarray:
     """The ink (1797, 64), from 0 to 16."""
     return load("digits").drop("digit").to_numpy().astype(float)
@@ -101,7 +101,7 @@ def _model(settings: DigitsSettings) -> Mixture:
     return Mixture(Bernoulli((settings.prior, settings.prior)), settings.n_components)
 
 
-@lru_cache(maxsize=24)
+@shared(24)
 def digits_lesson(settings: DigitsSettings) -> Lesson:
     """The settings' run from one start, half-steps recorded; bad settings come back as a sentence in `trouble`."""
     try:
@@ -121,7 +121,7 @@ def digits_lesson(settings: DigitsSettings) -> Lesson:
         return Lesson(None, str(error))
 
 
-@lru_cache(maxsize=24)
+@shared(24)
 def agreement(settings: DigitsSettings) -> Agreement | None:
     """The run's components against the digits, each image given to its likeliest component; None for bad settings."""
     lesson = digits_lesson(settings)
@@ -169,7 +169,7 @@ def pairing(counts: np.ndarray) -> np.ndarray:
     return matched
 
 
-@lru_cache(maxsize=16)
+@shared(16)
 def many_starts(settings: DigitsSettings) -> tuple[Start, ...]:
     """Twelve starts of the same model: the log-likelihood and the matched accuracy of each; () for bad settings."""
     x = images(settings.threshold)

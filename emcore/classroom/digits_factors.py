@@ -1,6 +1,5 @@
 """The digits by many causes at once: factor models of the grey levels, and their rival on the same ground."""
 
-from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from emcore.classroom.digits import TOLERANCE, grey
 from emcore.classroom.mixture import Lesson
+from emcore.classroom.shared import shared
 from emcore.classroom.tables import markdown_table
 from emcore.em import fit
 from emcore.families.gaussian import Gaussian
@@ -36,14 +36,14 @@ def inked_pixels() -> tuple[int, ...]:
     return tuple(np.flatnonzero(grey().std(axis=0) > 0).tolist())
 
 
-@lru_cache(maxsize=24)
+@shared(24)
 def factor_lesson(name: str, n_factors: int) -> Lesson:
     """PPCA or factor analysis of the grey levels of the pixels that vary, half-steps recorded."""
     model = FACTOR_MODELS[name](n_factors, noise_prior=1.0)
     return Lesson(fit(model, grey()[:, inked_pixels()], restarts=1, seed=0, tol=TOLERANCE, max_iter=20, trace=True))
 
 
-@lru_cache(maxsize=8)
+@shared(8)
 def round_mixture(n_components: int) -> FactorRow:
     """The mixture's rival to the factors on their own ground: round Gaussian clusters of the same grey levels."""
     found = fit(

@@ -6,13 +6,13 @@ Reference: Ghahramani & Jordan (1997), Machine Learning 29, 245-273, section 3.3
 Time Series Models, 104-124.
 """
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import entr, softmax
 
 from emcore.classroom.paths import enumerate_paths
+from emcore.classroom.shared import shared
 from emcore.divergence import kl_rows
 from emcore.families.binomial import Bernoulli
 from emcore.models.hmm import HMM
@@ -92,7 +92,7 @@ def factorised_elbo(factors: Factors, probs: np.ndarray) -> np.ndarray:
     return states + moves + probs[..., 0, :] @ factors.log_start
 
 
-@lru_cache(maxsize=len(STAYS))
+@shared(len(STAYS))
 def compare(stay: float) -> ChainComparison:
     """Naive mean field and forward-backward on the lesson's chain, which keeps its state with probability `stay`."""
     model, params, x = _chain(stay)
@@ -107,7 +107,7 @@ def compare(stay: float) -> ChainComparison:
     return ChainComparison(stay, run, exact.probs, float(log_likelihood[0]), gap, correlation)
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def gap_by_stay() -> tuple[tuple[float, float], ...]:
     """The gap that naive mean field is left with, for each probability of staying."""
     return tuple((stay, float(compare(stay).gap[-1])) for stay in STAYS)

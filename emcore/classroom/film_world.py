@@ -5,10 +5,11 @@ a mean number of stars for every genre; a rating is 1 + Binomial(4, p) with that
 strongly people seek out what they like.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+
+from emcore.classroom.shared import shared
 
 GENRES = ("spectacle", "romance", "horror", "comedy", "slow cinema")
 FILMS = (
@@ -58,7 +59,7 @@ class World(NamedTuple):
     luck: np.ndarray  # (n, d) uniform numbers that decide who sees what
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def world() -> World:
     """600 simulated people and 20 kinds of film; always the same."""
     rng = np.random.default_rng(_SEED)
@@ -69,7 +70,7 @@ def world() -> World:
     return World(taste, stars, rng.random(stars.shape))
 
 
-@lru_cache(maxsize=64)
+@shared(64)
 def seen(liking: float, share: float) -> np.ndarray:
     """Which ratings exist (n, d): P(seen) = 1 / (1 + exp(-b - liking (stars - 3))), `share` of them on average.
 

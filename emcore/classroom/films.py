@@ -6,7 +6,6 @@ arguments; runs are remembered by settings; trouble comes back as words. The peo
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import numpy as np
 from emcore.classroom import links
 from emcore.classroom.film_world import FILMS, GENRES, SHOWN, STARS, TITLES, levels, seen, world
 from emcore.classroom.mixture import Lesson
+from emcore.classroom.shared import shared
 from emcore.divergence import entropy_rows
 from emcore.em import fit
 from emcore.families.categorical import Categorical
@@ -91,7 +91,7 @@ class FilmMeans(NamedTuple):
     overall: tuple[float, float, float]
 
 
-@lru_cache(maxsize=64)
+@shared(64)
 def films_lesson(settings: FilmSettings) -> Lesson:
     """Profiles fitted to the ratings seen, half-steps recorded; bad settings come back as words."""
     try:

@@ -1,12 +1,12 @@
 """Two directions of KL for two correlated normals, and the exercises of the lesson on a restricted Q."""
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from emcore.classroom.exercises import Exercise, Slip
 from emcore.classroom.restricted import MEAN_FIELD, SUMMIT, TWO, RestrictedSettings, restricted_lesson
+from emcore.classroom.shared import shared
 from emcore.objective import kl
 from emcore.posteriors import GaussianPosterior
 
@@ -57,7 +57,7 @@ def drawn(rho: float) -> dict[str, Any]:
     return {"covariance": found.covariance, "narrow": found.narrow, "wide": found.wide, "words": said(found)}
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def exercises() -> tuple[Exercise, ...]:
     """The exercises, their answers computed."""
     lesson = restricted_lesson(RestrictedSettings(TWO, MEAN_FIELD, SUMMIT))

@@ -8,12 +8,12 @@ Wu (1983), Ann. Statist. 11, 95-103.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from emcore.classroom.shared import shared
 from emcore.datasets import load
 from emcore.esteps import EStep, e_step_at, exact
 from emcore.families.binomial import Binomial
@@ -103,7 +103,7 @@ class Basins(NamedTuple):
     log_likelihood: np.ndarray  # (m,)
 
 
-@lru_cache(maxsize=32)
+@shared(32)
 def terrain(name: str, share: float = 0.5) -> Terrain:
     """One of MAPS; `share` of component 0 where there are two. ValueError for another name or share."""
     if name not in MAPS.values():
@@ -210,7 +210,7 @@ def em_path(problem: Problem, start: Any, e_step: EStep = exact) -> Iterator[tup
         params = model.m_step(model.suff_stats(x, q, weight), params)
 
 
-@lru_cache(maxsize=32)
+@shared(32)
 def heights(name: str, share: float = 0.5) -> Heights:
     """The map itself."""
     land = terrain(name, share)
@@ -224,7 +224,7 @@ def _middles(limits: tuple[float, float]) -> np.ndarray:
     return limits[0] + step * (np.arange(CELLS) + 0.5)
 
 
-@lru_cache(maxsize=256)
+@shared(256)
 def climb(name: str, share: float, start: tuple[float, float]) -> Climb:
     """EM from a place on the map until it moves no more, and the sign of the curvature there."""
     land = terrain(name, share)
@@ -236,7 +236,7 @@ def climb(name: str, share: float, start: tuple[float, float]) -> Climb:
     return Climb(places, values, settled, point.kind, message, eigenvalues)
 
 
-@lru_cache(maxsize=64)
+@shared(64)
 def _point(name: str, share: float, place: tuple[float, float]) -> StationaryPoint:
     """What kind of point a place is; many starts end at few places, so it is seldom computed."""
     land = terrain(name, share)
@@ -255,7 +255,7 @@ def _until_settled(land: Terrain, starts: np.ndarray, small: float = _SETTLED) -
     return np.stack(path), not moving.any()
 
 
-@lru_cache(maxsize=32)
+@shared(32)
 def basins(name: str, share: float = 0.5) -> Basins:
     """Where EM ends from every start of a grid; starts that share a summit share a number, the highest 0."""
     land = terrain(name, share)

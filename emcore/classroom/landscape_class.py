@@ -1,7 +1,6 @@
 """What the lesson "Where does EM end up?" asks of a class: its controls, where to start from, and its exercises."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -9,6 +8,7 @@ from emcore.classroom import links
 from emcore.classroom.exercises import Exercise, Slip, Verdict
 from emcore.classroom.landscape import COINS, MAPS, STARTS, climb, terrain
 from emcore.classroom.optima import ManySettings, ends
+from emcore.classroom.shared import shared
 from emcore.classroom.traps import PINNED, annealed, escape, spike
 
 TABS = NUDGE, SPIKE, NAMES, ANNEALING = ("A saddle and a nudge", "A spike", "Two names, one fit", "Annealing")
@@ -89,7 +89,7 @@ def equal_coins_in_words() -> str:
     )
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def exercises() -> tuple[Exercise, ...]:
     """The exercises, each with the answer that the package computes."""
     return (_equal_coins(), _publish(), _orders(), _nudge(), _decade())

@@ -6,12 +6,12 @@ Fraley & Raftery (2007), J. Classification 24, 155-181 for the prior.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
 
+from emcore.classroom.shared import shared
 from emcore.datasets import load
 from emcore.families.gaussian import FraleyRaftery, Gaussian
 from emcore.models.mixture import Mixture
@@ -95,7 +95,7 @@ def _times(number: int) -> str:
     return {1: "once", 2: "twice"}.get(number, f"{number} times")
 
 
-@lru_cache(maxsize=32)
+@shared(32)
 def ends(settings: ManySettings) -> Ends:
     """Full-covariance mixtures from many random rows; bad settings come back as words."""
     try:

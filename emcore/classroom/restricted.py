@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from emcore.classroom import links
 from emcore.classroom.exercises import Verdict
 from emcore.classroom.factorised_chain import STAYS
 from emcore.classroom.recorded import Recorded
+from emcore.classroom.shared import shared
 from emcore.classroom.two_latents import TwoLatents
 from emcore.datasets import load
 from emcore.em import fit
@@ -162,7 +162,7 @@ class RestrictedLesson(Recorded):
         )
 
 
-@lru_cache(maxsize=256)
+@shared(256)
 def restricted_lesson(settings: RestrictedSettings) -> RestrictedLesson:
     """Run EM with the restricted E-step, half-steps recorded; bad settings come back as a sentence in `trouble`."""
     try:
@@ -180,7 +180,7 @@ def restricted_lesson(settings: RestrictedSettings) -> RestrictedLesson:
     return RestrictedLesson(settings, trace, profile, summit_heights, end_heights, _moved(setup.summit, end))
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def reveal() -> str:
     """The answer to the prediction, in the numbers of the two latents."""
     lesson = restricted_lesson(RestrictedSettings(start=SUMMIT))
@@ -203,7 +203,7 @@ def family(asked: str, example: str) -> str:
     return asked if asked in families(example) else families(example)[0]
 
 
-@lru_cache(maxsize=16)
+@shared(16)
 def _setup(example: str, noise: float) -> _Setup:
     if example == TWO:
         x = ndtri((np.arange(20) + 0.5) / 20)
@@ -240,7 +240,7 @@ def _e_step(q: str, beta: float, setup: _Setup) -> EStep:
     return made[q]
 
 
-@lru_cache(maxsize=128)
+@shared(128)
 def _end(example: str, q: str, beta: float, noise: float) -> Any:
     """Where the restricted algorithm ends when it starts at the maximum of log p(x)."""
     setup = _setup(example, noise)

@@ -1,11 +1,11 @@
 """Exercises on choosing k, with answers from the fits themselves."""
 
-from functools import lru_cache
 from types import MappingProxyType
 
 from emcore.classroom.exercises import Exercise, Slip
 from emcore.classroom.selection import SelectionSettings, choices, fitted, make, with_copies
 from emcore.classroom.selection_rows import rows_of
+from emcore.classroom.shared import shared
 from emcore.selection import Selection
 
 SIX = 6
@@ -78,7 +78,7 @@ def _read(name: str, k: int, chosen: dict[str, int | None]) -> Exercise:
     return Exercise(f"Which k does {name} choose now?", float(k), f"k = {k} here.", hint, 0.1, slips)
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def fixed() -> tuple[Exercise, ...]:
     """Exercises with answers of their own, whatever the controls say."""
     return (_copies(), _parameters(), _smallest_p_value())

@@ -3,13 +3,14 @@
 import csv
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 from io import StringIO
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from emcore.classroom.shared import shared
 from emcore.datasets import load
 from emcore.uploads import Table, read_table
 
@@ -46,7 +47,7 @@ DATASETS: Mapping[str, Source] = MappingProxyType(
 
 
 def _memory(most: int = 512) -> Callable[..., Any]:
-    return lru_cache(most)(lambda ask, *about: ask(*about))
+    return shared(most)(lambda ask, *about: ask(*about))
 
 
 @dataclass(frozen=True, eq=False)

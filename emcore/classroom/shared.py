@@ -3,22 +3,24 @@
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from threading import RLock
-from typing import Any
+from typing import Any, TypeVar
+
+Made = TypeVar("Made")
 
 
-def shared(most: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def shared(most: int) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
     """`functools.lru_cache(most)` with one call at a time: who asks for the same waits for it, and has it too.
 
     Calls that take turns are also answered sooner, but for the last, than calls that share one interpreter.
     """
 
-    def decorate(make: Callable[..., Any]) -> Callable[..., Any]:
+    def decorate(make: Callable[..., Made]) -> Callable[..., Made]:
         remembered, turn = lru_cache(most)(make), RLock()
 
         @wraps(remembered)
-        def ask(*about: Any) -> Any:
+        def ask(*about: Any, **more: Any) -> Made:
             with turn:
-                return remembered(*about)
+                return remembered(*about, **more)
 
         ask.cache_clear = remembered.cache_clear  # type: ignore[attr-defined]
         return ask

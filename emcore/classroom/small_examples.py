@@ -6,11 +6,11 @@ log p(x, z)/Q(z) for every value of z.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from emcore.classroom.shared import shared
 from emcore.datasets import load
 from emcore.families.binomial import Binomial, BinomialParams
 from emcore.genetics import linkage
@@ -47,7 +47,7 @@ class Example:
     rows: tuple[str, ...] = ()  # the rows whose Q may be set apart
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def linkage_example() -> Example:
     """197 animals in four classes; the first hides a split. Its maximum is at θ = .6268215.
 
@@ -76,7 +76,7 @@ def _linkage_slices(trace: Trace) -> list[Slice]:
     return [Slice(grid, level, row, flat, float(half.params.theta)) for row, half in zip(bound, trace, strict=True)]
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def _linkage_grid() -> tuple[np.ndarray, np.ndarray]:
     """At each θ of the grid log p(x) (g,) and the log-probability of each hidden cell (g, cells): no run moves them."""
     model, x, _ = linkage_example().problem
@@ -101,7 +101,7 @@ def _linkage_ratios(trace: Trace) -> Ratios:
     )
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def coins_example() -> Example:
     """Five times ten tosses of one of two coins, which one unknown; θ is the chance of heads of coin 0.
 

@@ -7,7 +7,6 @@ the death notices.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from emcore import genetics
 from emcore.accelerate import accelerator
+from emcore.classroom.shared import shared
 from emcore.datasets import load
 from emcore.em import fit
 from emcore.esteps import exact
@@ -168,7 +168,7 @@ def race(name: str, level: float = 0.5) -> Race:
     return _race(name, level)
 
 
-@lru_cache(maxsize=32)
+@shared(32)
 def _race(name: str, level: float) -> Race:
     made = example(name, level)
     model, x, weight = made.problem
@@ -236,7 +236,7 @@ def bare_squarem(name: str, level: float = 0.5) -> Bare:
     return _bare_squarem(name, level)
 
 
-@lru_cache(maxsize=32)
+@shared(32)
 def _bare_squarem(name: str, level: float) -> Bare:
     made = example(name, level)
     em_map, params = EMMap(made.problem), made.start

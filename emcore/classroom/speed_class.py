@@ -1,7 +1,6 @@
 """What the lesson "How fast, and have we arrived?" asks of a class: its controls, presets, tables and exercises."""
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from emcore.classroom import links
 from emcore.classroom.arrival import AITKEN, DISTANCE, GAIN, RULES, STEP, at, stops, watch
 from emcore.classroom.exercises import Exercise, Slip
+from emcore.classroom.shared import shared
 from emcore.classroom.speed import (
     CENSORED,
     EXAMPLES,
@@ -116,7 +116,7 @@ def path_csv(ran: Race) -> str:
     return "\n".join([",".join(head), *(",".join(f"{value:.12g}" for value in row) for row in table), ""])
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def exercises() -> tuple[Exercise, ...]:
     """The exercises, each with the answer that the package computes."""
     return (_three_iterates(), _small_step(), _which_rule(), _censored(), _guard())

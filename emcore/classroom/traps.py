@@ -6,7 +6,6 @@ and Hathaway (1985), Ann. Statist. 13, 795-800 (spikes); Redner & Walker (1984),
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 from itertools import islice, permutations
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emcore.classroom.landscape import COINS, MURRAY, em_path, terrain
+from emcore.classroom.shared import shared
 from emcore.datasets import load
 from emcore.em import fit
 from emcore.esteps import Annealing, tempered
@@ -86,7 +86,7 @@ def distances(name: str) -> dict[float, np.ndarray]:
     return {nudge: escape(name, nudge).apart for nudge in NUDGES}
 
 
-@lru_cache(maxsize=16)
+@shared(16)
 def _escapes(name: str) -> Mapping[float, Escape]:
     """All of them, step by step at once."""
     land, nudges = terrain(name), (0.0, *NUDGES)
@@ -138,7 +138,7 @@ class Spike(NamedTuple):
         return float(slope)
 
 
-@lru_cache(maxsize=128)
+@shared(128)
 def spike(pinned: float, sd: float) -> Spike:
     """A narrow component of weight 1/n on a row of the galaxies, a wide one for the others; EM from width `sd`."""
     problem = pose(Mixture(Gaussian("spherical"), 2), galaxies())
@@ -154,7 +154,7 @@ def spike(pinned: float, sd: float) -> Spike:
     )
 
 
-@lru_cache(maxsize=16)
+@shared(16)
 def _spike_curve(pinned: float) -> tuple[np.ndarray, np.ndarray, float]:
     problem = pose(Mixture(Gaussian("spherical"), 2), galaxies())
     widths = 10.0 ** np.linspace(*_DECADES, 101)
@@ -163,7 +163,7 @@ def _spike_curve(pinned: float) -> tuple[np.ndarray, np.ndarray, float]:
     return widths, values, _best_of_two()
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def _best_of_two() -> float:
     """The highest sound summit, from wide components on every eighth galaxy: random starts miss it."""
     problem = pose(Mixture(Gaussian("spherical"), 2), galaxies())
@@ -207,7 +207,7 @@ def swaps_in_words(lines: tuple[Swap, ...]) -> str:
     )
 
 
-@lru_cache(maxsize=16)
+@shared(16)
 def swaps(n_components: int) -> tuple[Swap, ...]:
     """Every order but the first of the best fit to the galaxies, each with the line that leads to it."""
     best = _best_galaxies(n_components)
@@ -221,7 +221,7 @@ def swaps(n_components: int) -> tuple[Swap, ...]:
     return tuple(made)
 
 
-@lru_cache(maxsize=16)
+@shared(16)
 def _best_galaxies(n_components: int) -> Fit:
     return fit(Mixture(Gaussian("diag"), n_components), galaxies(), restarts=20, seed=0, tol=1e-10)
 
@@ -254,7 +254,7 @@ class Annealed(NamedTuple):
         )
 
 
-@lru_cache(maxsize=64)
+@shared(64)
 def annealed(beta: float) -> Annealed:
     """Three components on the galaxies from BAD_START, β rising from `beta` to 1 by `esteps.Annealing`."""
     problem = pose(Mixture(Gaussian("diag"), 3), galaxies())
@@ -267,7 +267,7 @@ def annealed(beta: float) -> Annealed:
     return Annealed(beta, plain, np.array(runs), at, _best_galaxies(3).log_likelihood)
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def _plain_from_bad_start() -> np.ndarray:
     problem = pose(Mixture(Gaussian("diag"), 3), galaxies())
     return _values(problem, problem.model.params_at_means(problem.x, np.array(BAD_START)[:, None]))

@@ -7,7 +7,6 @@ what its family costs and what sharing it costs.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import islice
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from emcore.classroom import links
 from emcore.classroom.curves import BOW, DIGITS, GEYSER, SPIRAL, n_latents, rows, written
 from emcore.classroom.exercises import Verdict
 from emcore.classroom.recorded import Recorded
+from emcore.classroom.shared import shared
 from emcore.esteps import EStep, exact
 from emcore.models.vae import VAE
 from emcore.models.vae_decoder import decode, log_joint_table
@@ -208,7 +208,7 @@ class VaeLesson(Recorded):
         return RowDensities(row, z, np.array(posterior), np.array(q), own)
 
 
-@lru_cache(maxsize=64)
+@shared(64)
 def vae_lesson(settings: VaeSettings) -> VaeLesson:
     """Run the settings' E-step with the decoder's M-step; what cannot run comes back as a sentence in `trouble`."""
     plain = _only_what_matters(settings)

@@ -1,18 +1,18 @@
 """The questions of the lesson on autoencoders, with answers from its own runs and closed forms."""
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from emcore.classroom.curves import BOW, collapse_at, line_rate, rows
 from emcore.classroom.exercises import Exercise, Slip
+from emcore.classroom.shared import shared
 from emcore.classroom.vae import CONTROLS, VaeSettings, vae_lesson
 
 GUESSES = ("The encoder's: it has learnt from all rows.", "Each row's own: nothing is shared.", "They are equal.")
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def reveal() -> str:
     """The answer to the prediction, in the numbers of the run on the bow."""
     lesson = vae_lesson(VaeSettings())
@@ -26,7 +26,7 @@ def reveal() -> str:
     )
 
 
-@lru_cache(maxsize=1)
+@shared(1)
 def exercises() -> tuple[Exercise, ...]:
     """Marked by numbers that are computed here."""
     small, large = np.linalg.eigvalsh(np.cov(rows(BOW).T, ddof=0))
