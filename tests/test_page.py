@@ -4,6 +4,7 @@ import marimo as mo
 import pytest
 
 from emcore.classroom import links
+from emcore.classroom.exercises import Exercise
 from emcore.classroom.page import Page
 
 PAGE = Page(mo)
@@ -51,6 +52,7 @@ class Standing:
     """marimo as it is while a page is exported."""
 
     ui, accordion, download = mo.ui, staticmethod(mo.accordion), staticmethod(mo.download)
+    md, callout = staticmethod(mo.md), staticmethod(mo.callout)
 
     @staticmethod
     def app_meta():
@@ -73,6 +75,40 @@ def test_an_exported_page_holds_what_a_live_one_would_ask_for():
     assert page.opened(tabs) == ("a", "b"), "all are drawn"
     assert PAGE.opened(PAGE.tabs({"a": mo.md("A"), "b": mo.md("B")})) == ("a",)
     assert "data-lazy='false'" in page.csv(lambda: "x,y\n1,2\n", "t.csv", "table").text
+
+
+class Radio:
+    """A prediction, made or not."""
+
+    def __init__(self, value):
+        self.value = value
+
+
+def test_an_answer_is_told_once_the_prediction_is_made_and_folded_where_none_can_be():
+    def tell():
+        return "because **so**"
+
+    assert PAGE.answer(Radio(None), tell) is None
+    assert "You said: “yes” because" in PAGE.answer(Radio("yes"), tell).text
+    assert PAGE.answer(Radio("yes"), tell, ready=False) is None
+    assert "You said" not in PAGE.answer(Radio(None), tell, ready=True).text
+    assert "picture" in PAGE.answer(Radio("yes"), lambda: mo.Html("<b>picture</b>")).text
+    folded = Page(Standing()).answer(Radio(None), tell).text
+    assert "marimo-accordion" in folded
+    assert "The answer" in folded
+    assert "because" in folded
+
+
+def test_an_exercise_shows_its_answer_where_none_can_be_given():
+    asked = Exercise("1 + 1?", 2.0, "Count on.", "Use fingers.")
+    assert PAGE.mark(asked, 3.0).words == "Not yet. Use fingers."
+    assert Page(Standing()).mark(asked, None).words == "2. Count on."
+    assert Exercise("", 2.0, "1 + 1 = 2, and no more.", "").solved().words == "1 + 1 = 2, and no more."
+    assert Exercise("", 2.0, "It is below 2.5.", "").solved().words == "2. It is below 2.5."
+    assert Exercise("", "all of it.", "It sums to 1.", "").solved().words == "all of it. It sums to 1."
+    (folded,) = Page(Standing()).said(asked.solved())
+    assert "The answer" in folded.text
+    assert PAGE.said(asked.mark(None)) == []
 
 
 def test_an_address_goes_before_the_command_line():

@@ -12,7 +12,7 @@ from emcore.export.snapshot import Snapshot
 
 STATIC = Path(__file__).parent / "static"
 NOTICE = "Settings that were computed beforehand can be chosen here; the other controls need the live app."
-ALONE = "These controls need the live app."
+ALONE = "The controls here need the live app."
 NOTHING = "They are complete as they are: no network and no Python is asked for."
 NEEDS = "needs the live app"
 

@@ -1,6 +1,7 @@
 """Exported pages as a student opens them: from a plain web server or from the disk, and no network at all."""
 
 import http.server
+import mimetypes
 import re
 import threading
 from functools import partial
@@ -12,8 +13,10 @@ from playwright.sync_api import expect
 
 from emcore.export.__main__ import photograph
 from emcore.export.course import apps_in
+from emcore.export.runs import Marimo
 from emcore.export.single import LIMIT, write_files
-from emcore.export.site import write_site
+from emcore.export.site import marimo_assets, write_site
+from emcore.export.snapshot import check_private
 
 APPS = Path(__file__).resolve().parents[2] / "apps"
 NAMES = sorted(path.stem for path in APPS.glob("*.py"))
@@ -146,6 +149,30 @@ def test_the_answer_is_in_the_single_file_too(page, course, name):
     answer = page.locator("details").filter(has_text=re.compile(ANSWERS[name]))
     expect(readable(page, re.compile(ANSWERS[name]))).to_have_count(0)
     answered(page, answer.locator("summary").first, name)
+
+
+@pytest.mark.parametrize("name", ["02_gaussian_mixture", "06_how_many"])
+def test_marimos_own_export_draws_and_steps_too(page, tmp_path, name):
+    """As marimo documents it; the assets that its page asks of a network come from the installed marimo."""
+    path, assets = tmp_path / "x.html", marimo_assets()
+    with Marimo(tmp_path / "log") as marimo:
+        assert marimo("export", "html", str(APPS / f"{name}.py"), "-o", str(path)).code == 0
+    check_private(name, path.read_text("utf-8"))
+
+    def installed(route):
+        file = route.request.url.split("/dist/")[1].split("?")[0]
+        route.fulfill(path=assets / file, headers={"Access-Control-Allow-Origin": "*"} | typed(file))
+
+    page.route(re.compile("^https://cdn[.]jsdelivr[.]net/npm/@marimo-team/frontend@"), installed)
+    page.goto(path.as_uri())
+    all_drawn(page)
+    scrubber_moves(page)
+    untroubled(page)
+
+
+def typed(file):
+    kind, _ = mimetypes.guess_type(file)
+    return {"Content-Type": kind or "application/octet-stream"}
 
 
 def test_the_front_page_shows_every_lesson(page, course):
