@@ -81,17 +81,10 @@ def _(guess, linked):
 
 
 @app.cell(hide_code=True)
-def _(agreed, guess, reveal, revealed):
-    mo.stop(agreed is None)
-    page.answer(guess, lambda: mo.vstack([mo.md(classroom.reveal(agreed)), revealed]), ready=reveal.value)
-    return
-
-
-@app.cell(hide_code=True)
-def _(asked, lesson):
+def _(agreed, asked, guess, lesson, reveal, revealed):
     mo.stop(lesson.fit is None)
     _last = lesson.trace[-1]
-    page.numbers(
+    _numbers = page.numbers(
         [
             (f"{_last.log_likelihood:,.2f}", "log p(x) at the end, nats"),
             (f"{_last.log_prior:,.2f}", "log prior at the end, up to a constant"),
@@ -100,6 +93,8 @@ def _(asked, lesson):
         lesson.worst_identity_error,
         len(lesson.trace),
     )
+    _answer = page.answer(guess, lambda: mo.vstack([mo.md(classroom.reveal(agreed)), revealed]), ready=reveal.value)
+    _numbers if _answer is None else mo.vstack([_answer, _numbers])
     return
 
 
@@ -112,30 +107,22 @@ def _(closer_look):
 @app.cell(hide_code=True)
 def _():
     factor_model = mo.ui.dropdown(list(factors.FACTOR_MODELS), value="PPCA", label="model", full_width=True)
-    return (factor_model,)
-
-
-@app.cell(hide_code=True)
-def _():
     n_factors = mo.ui.slider(1, 15, value=9, label="factors", show_value=True, full_width=True, debounce=True)
-    return (n_factors,)
-
-
-@app.cell(hide_code=True)
-def _():
     compare = mo.ui.switch(page.without_python, label="compare with a mixture of the same pixels")
-    return (compare,)
+    factor_words = mo.md(factors.WORDS)
+    factor_fields = page.side_by_side([factor_model], [n_factors], [compare])
+    return compare, factor_fields, factor_model, factor_words, n_factors
 
 
 @app.cell(hide_code=True)
-def _(compare, components, factor_model, n_factors, views):
+def _(compare, components, factor_fields, factor_model, factor_words, n_factors, views):
     _line = (factor_model.value, n_factors.value, components.value)
     mo.accordion(
         {
             "One cause, or many at once? Loadings instead of prototypes": mo.vstack(
                 [
-                    mo.md(factors.WORDS),
-                    page.side_by_side([factor_model], [n_factors], [compare]),
+                    factor_words,
+                    factor_fields,
                     views["factors"],
                     mo.md(factors.compared(*_line) if compare.value else ""),
                 ]
@@ -166,17 +153,20 @@ def _(agreed, answers):
 
 
 @app.cell(hide_code=True)
-def _(lesson):
-    mo.stop(lesson.fit is None)
-    page.every_half_step(lesson.trace)
-    return
-
-
-@app.cell(hide_code=True)
 def _(asked, here, lesson, reveal):
-    _downloads = [page.csv(*table) for table in classroom.downloads(asked)] if lesson.fit is not None else []
-    _restores = classroom.as_link(asked, reveal.value)
-    page.for_the_teacher(here, classroom.PRESETS, _restores, _downloads, classroom.PLAN)
+    _ran = lesson.fit is not None
+    mo.vstack(
+        [
+            *([page.every_half_step(lesson.trace), page.code(classroom.script(asked))] if _ran else []),
+            page.for_the_teacher(
+                here,
+                classroom.PRESETS,
+                classroom.as_link(asked, reveal.value),
+                [page.csv(*table) for table in classroom.downloads(asked)] if _ran else [],
+                classroom.PLAN,
+            ),
+        ]
+    )
     return
 
 
@@ -188,50 +178,34 @@ def _():
     return here, linked
 
 
-# A new setting is a new fit: sliders wait until they are let go.
 @app.cell(hide_code=True)
 def _(linked):
-    components = page.control(classroom.CONTROLS["k"], linked["k"], "causes k", debounce=True)
-    return (components,)
+    # A new setting is a new fit: sliders wait until they are let go. The list is not by name: see app 2.
+    def _field(name, label, **options):
+        return page.control(classroom.CONTROLS[name], linked[name], label, **options)
 
-
-@app.cell(hide_code=True)
-def _(linked):
-    _words = "prior a: pseudo-images with ink, and as many without"
-    prior = page.control(classroom.CONTROLS["prior"], linked["prior"], _words, debounce=True)
-    return (prior,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    init = page.control(classroom.CONTROLS["start"], linked["start"], "start")
-    return (init,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
+    components = _field("k", "causes k", debounce=True)
+    prior = _field("prior", "prior a: pseudo-images with ink, and as many without", debounce=True)
+    init = _field("start", "start")
     seed = page.number(classroom.CONTROLS["seed"], linked["seed"], "seed")
-    return (seed,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    _words = "a pixel is inked from, of 16"
-    threshold = page.control(classroom.CONTROLS["threshold"], linked["threshold"], _words, debounce=True)
-    return (threshold,)
-
-
-@app.cell(hide_code=True)
-def _(components, init, prior, seed, threshold):
+    threshold = _field("threshold", "a pixel is inked from, of 16", debounce=True)
     _model, _start, _data = (mo.md(f"**The {part}**") for part in ("model", "start", "data"))
-    mo.sidebar([_model, components, prior, _start, init, seed, _data, threshold], width="20rem")
+    fields = [_model, components, prior, _start, init, seed, _data, threshold]
+    return components, fields, init, prior, seed, threshold
+
+
+@app.cell(hide_code=True)
+def _(fields):
+    mo.sidebar(fields, width="20rem")
     return
 
 
 @app.cell(hide_code=True)
-def _(components, init, prior, seed, threshold):
+def _(components, init, live, prior, seed, threshold):
     asked = classroom.DigitsSettings(components.value, prior.value, init.value, seed.value or 0, threshold.value)
     lesson, agreed = classroom.digits_lesson(asked), classroom.agreement(asked)
+    if lesson.fit is not None:
+        live["stairs"].draw(charts.staircase, lesson.trace, width="container", height=250)
     return agreed, asked, lesson
 
 
@@ -249,43 +223,25 @@ def _():
 @app.cell(hide_code=True)
 def _(views):
     revealed = page.tabs({name: views[name] for name in REVEALED})
-    return (revealed,)
-
-
-@app.cell(hide_code=True)
-def _(views):
     closer_look = page.tabs({name: views[name] for name in LOOKS})
-    return (closer_look,)
+    return closer_look, revealed
 
 
 @app.cell(hide_code=True)
-def _(causes, lesson, live, reveal):
+def _(agreed, asked, causes, closer_look, lesson, live, reveal, revealed):
+    # Only the picture of an open tab is drawn (all in an exported page).
     if lesson.fit is not None:
-        _labels = classroom.labels() if reveal.value else None
-        causes.update(prototypes(lesson.trace, labels=_labels, width="container", height=250))
-        live["stairs"].update(charts.staircase(lesson.trace, width="container", height=250))
-    return
-
-
-@app.cell(hide_code=True)
-def _(closer_look, lesson, live):
-    # Only the picture of the open tab is drawn (all in an exported page).
-    if lesson.fit is not None:
+        _labels = classroom.written() if reveal.value else None
+        causes.draw(prototypes, lesson.trace, labels=_labels, width="container", height=250)
         for _tab in page.opened(closer_look):
-            live[_tab].update(LOOKS[_tab](lesson.trace, width="container", height=260))
-    return
-
-
-@app.cell(hide_code=True)
-def _(agreed, asked, lesson, live, reveal, revealed):
-    if agreed is not None and (reveal.value or page.without_python):
-        for _tab in page.opened(revealed):
+            live[_tab].draw(LOOKS[_tab], lesson.trace, width="container", height=260)
+        for _tab in page.opened(revealed) if reveal.value or page.without_python else ():
             if _tab == REVEALED[1]:
                 _ends = classroom.many_starts(asked)
                 live[_tab].update(starts(*zip(*_ends, strict=True), width="container", height=300))
             else:
-                _counts = {"labels": classroom.DIGITS, "width": "container", "height": 330}
-                live[_tab].update(confusion(lesson.trace, agreed.counts, agreed.matched, **_counts))
+                _counts = {"counts": agreed.counts, "matched": agreed.matched, "labels": classroom.DIGITS}
+                live[_tab].draw(confusion, lesson.trace, **_counts, width="container", height=330)
     return
 
 
@@ -293,7 +249,7 @@ def _(agreed, asked, lesson, live, reveal, revealed):
 def _(factor_model, live, n_factors):
     _trace = factors.factor_lesson(factor_model.value, n_factors.value).trace
     _shown = {"pixels": factors.inked_pixels(), "half_step": -1}
-    _ = live["factors"].update(loadings(_trace, **_shown, width="container", height=300))
+    _ = live["factors"].draw(loadings, _trace, **_shown, width="container", height=300)
     return
 
 

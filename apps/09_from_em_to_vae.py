@@ -25,6 +25,7 @@ with app.setup:
     from emcore.classroom import vae_exercises as asking
     from emcore.classroom import vae_tables as tables
     from emcore.classroom.page import Page
+    from emcore.classroom.vae_script import script
 
     page = Page(mo)
 
@@ -54,11 +55,24 @@ def _(dataset, told):
 
 
 @app.cell(hide_code=True)
-def _(asked):
+def _(beta, dataset, decoder, e_step, encoder_steps, encoder_width, noise, seed, stairs, two_parts):
+    asked = classroom.VaeSettings(
+        data=dataset.value,
+        decoder=decoder.value,
+        e=e_step.value,
+        width=encoder_width.value,
+        steps=encoder_steps.value,
+        beta=beta.value,
+        noise=noise.value,
+        seed=seed.value or 0,
+    )
     with mo.status.spinner("Fitting: a new setting takes seconds, then it is remembered …", remove_on_exit=True):
         lesson = classroom.vae_lesson(asked)
+    if lesson.run is not None:
+        stairs.draw(charts.staircase, lesson.trace, with_prior=False, width="container", height=150)
+        two_parts.draw(gap_in_two, lesson.trace, **lesson.parts._asdict(), width="container", height=120)
     mo.callout(lesson.message, kind=lesson.kind)
-    return (lesson,)
+    return asked, lesson
 
 
 @app.cell(hide_code=True)
@@ -139,31 +153,19 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(lesson):
-    mo.stop(lesson.run is None)
-    page.every_half_step(lesson.trace)
-    return
-
-
-@app.cell(hide_code=True)
 def _(asked, here, lesson):
-    _downloads = (
+    _ran = lesson.run is not None
+    mo.vstack(
         [
-            page.csv(lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
-            page.csv(tables.rows_csv(lesson), "rows.csv", "rows, codes and gaps"),
+            *([page.every_half_step(lesson.trace), page.code(script(asked))] if _ran else []),
+            page.for_the_teacher(
+                here,
+                classroom.PRESETS,
+                asking.as_link(asked),
+                [page.csv(*table) for table in tables.downloads(lesson)] if _ran else [],
+                tables.PLAN,
+            ),
         ]
-        if lesson.run is not None
-        else []
-    )
-    page.for_the_teacher(
-        here,
-        classroom.PRESETS,
-        asking.as_link(asked),
-        _downloads,
-        "In twenty-five minutes: presets 1 and 2 end at one number, with no gap; 3 bends the line; 4 keeps Q Gaussian, "
-        "and a gap stays; 5 shares one encoder. Predict; then spoil the encoder (width 0, or one step) and see which "
-        "part of the gap grows. Raise the noise until Q falls silent. Last, the written digits: what lies near what? "
-        "Only then tell them apart.",
     )
     return
 
@@ -188,43 +190,16 @@ def _(linked):
     noise = page.control(_of["noise"], linked["noise"], "noise variance, held", debounce=True)
     dataset = page.control(_of["data"], linked["data"], "data")
     seed = page.number(_of["seed"], linked["seed"], "seed")
-    return beta, dataset, decoder, e_step, encoder_steps, encoder_width, noise, seed
+    _step, _model, _data = (mo.md(f"**The {part}**") for part in ("E-step", "model", "data"))
+    _run = [_step, e_step, encoder_width, encoder_steps, beta]
+    fields = [*_run, _model, decoder, noise, _data, dataset, seed]  # not by name: see app 2
+    return beta, dataset, decoder, e_step, encoder_steps, encoder_width, fields, noise, seed
 
 
 @app.cell(hide_code=True)
-def _(beta, dataset, decoder, e_step, encoder_steps, encoder_width, noise, seed):
-    mo.sidebar(
-        [
-            mo.md("**The E-step**"),
-            e_step,
-            encoder_width,
-            encoder_steps,
-            beta,
-            mo.md("**The model**"),
-            decoder,
-            noise,
-            mo.md("**The data**"),
-            dataset,
-            seed,
-        ],
-        width="20rem",
-    )
+def _(fields):
+    mo.sidebar(fields, width="20rem")
     return
-
-
-@app.cell(hide_code=True)
-def _(beta, dataset, decoder, e_step, encoder_steps, encoder_width, noise, seed):
-    asked = classroom.VaeSettings(
-        data=dataset.value,
-        decoder=decoder.value,
-        e=e_step.value,
-        width=encoder_width.value,
-        steps=encoder_steps.value,
-        beta=beta.value,
-        noise=noise.value,
-        seed=seed.value or 0,
-    )
-    return (asked,)
 
 
 @app.cell(hide_code=True)
@@ -254,42 +229,29 @@ def _(dataset, views):
 
 
 @app.cell(hide_code=True)
-def _(curve, lesson, told):
-    if lesson.run is not None:
-        _size = {"width": "container", "height": 370}
-        if lesson.two_latents:
-            curve.update(latent_map(lesson.trace, lesson.labels, told=told.value, **_size))
-        else:
-            curve.update(decoder_curve(lesson.trace, names=classroom.NAMES, **_size))
-    return
-
-
-@app.cell(hide_code=True)
-def _(lesson, stairs, two_parts):
-    if lesson.run is not None:
-        stairs.update(charts.staircase(lesson.trace, with_prior=False, width="container", height=150))
-        two_parts.update(gap_in_two(lesson.trace, **lesson.parts._asdict(), width="container", height=120))
-    return
-
-
-@app.cell(hide_code=True)
-def _(closer_look, densities, lesson, loose, silent, trade, which_row):
+def _(closer_look, curve, densities, lesson, loose, silent, told, trade, which_row):
     # Only the picture of the open tab is drawn (all in an exported page).
     if lesson.run is not None:
-        _size = {"width": "container", "height": 280}
+        _trace, _size = lesson.trace, {"width": "container", "height": 280}
+        if lesson.two_latents:
+            _known = {"labels": lesson.labels, "told": told.value}
+            curve.draw(latent_map, _trace, **_known, width="container", height=370)
+        else:
+            curve.draw(decoder_curve, _trace, names=classroom.NAMES, width="container", height=370)
         for _tab in page.opened(closer_look):
             match _tab:
                 case classroom.ONE_ROW if not lesson.two_latents:
                     _shown = lesson.densities(which_row.value)
-                    densities.update(one_row(lesson.trace, **_shown._asdict(), **_size))
+                    densities.draw(one_row, _trace, **_shown._asdict(), **_size)
                 case classroom.REMADE if lesson.two_latents:
-                    densities.update(reconstructions(lesson.trace, *lesson.remade(), **_size))
+                    densities.update(reconstructions(_trace, *lesson.remade(), **_size))
                 case classroom.TRADE:
-                    trade.update(rate_and_distortion(lesson.trace, lesson.rates, lesson.distortions, **_size))
+                    _told = {"rates": lesson.rates, "distortions": lesson.distortions}
+                    trade.draw(rate_and_distortion, _trace, **_told, **_size)
                 case classroom.COLLAPSE:
                     silent.update(collapse(**tables.collapse_curve(lesson)._asdict(), **_size))
                 case classroom.LOOSE:
-                    loose.update(charts.gap_rows(lesson.trace, **_size))
+                    loose.draw(charts.gap_rows, _trace, **_size)
     return
 
 

@@ -23,6 +23,7 @@ with app.setup:
     from emcore.classroom import chain_exercises as exercises
     from emcore.classroom import chain_words as words
     from emcore.classroom import links
+    from emcore.classroom.chain_script import script
     from emcore.classroom.page import Page
 
     page = Page(mo)
@@ -130,13 +131,8 @@ def _(lesson):
 def _():
     _field = mo.ui.number
     numbers = mo.ui.array([_field(step=1e-6, label=asked.question, full_width=True) for asked in exercises.NUMBERS])
-    return (numbers,)
-
-
-@app.cell(hide_code=True)
-def _():
     choices = mo.ui.array([mo.ui.radio(options, label=asked.question) for asked, options in exercises.CHOICES])
-    return (choices,)
+    return choices, numbers
 
 
 @app.cell(hide_code=True)
@@ -147,16 +143,20 @@ def _(choices, lesson, numbers):
 
 
 @app.cell(hide_code=True)
-def _(lesson):
-    mo.stop(lesson.fit is None)
-    page.every_half_step(lesson.trace)
-    return
-
-
-@app.cell(hide_code=True)
 def _(asked, here, lesson):
-    _downloads = [page.csv(*table) for table in words.downloads(lesson)] if lesson.fit is not None else []
-    page.for_the_teacher(here, classroom.PRESETS, classroom.as_link(asked), _downloads, words.PLAN)
+    _ran = lesson.fit is not None
+    mo.vstack(
+        [
+            *([page.every_half_step(lesson.trace), page.code(script(asked))] if _ran else []),
+            page.for_the_teacher(
+                here,
+                classroom.PRESETS,
+                classroom.as_link(asked),
+                [page.csv(*table) for table in words.downloads(lesson)] if _ran else [],
+                words.PLAN,
+            ),
+        ]
+    )
     return
 
 
@@ -168,64 +168,30 @@ def _():
     return here, linked
 
 
-# A new setting is a new fit: sliders wait until they are let go.
 @app.cell(hide_code=True)
 def _(linked):
-    dataset = page.control(classroom.CONTROLS["data"], linked["data"], "data")
-    return (dataset,)
+    # A new setting is a new fit: sliders wait until they are let go. The lists are not by name: see app 2.
+    def _field(name, label, **options):
+        return page.control(classroom.CONTROLS[name], linked[name], label, **options)
+
+    dataset = _field("data", "data")
+    states = _field("k", "states k", debounce=True)
+    stationary = _field("stationary", "start in equilibrium (else free)")
+    prior = _field("prior", "prior: pseudo-moves", debounce=True)
+    init = _field("start", "start")
+    seed = page.number(classroom.CONTROLS["seed"], linked["seed"], "seed")
+    iterations = _field("iterations", "iterations at most", debounce=True)
+    _data, _model, _run = (mo.md(f"**The {part}**") for part in ("data", "model", "run"))
+    fields = [_data, dataset], [_model, states, stationary, prior, _run, init, seed, iterations]
+    return dataset, fields, init, iterations, prior, seed, states, stationary
 
 
 @app.cell(hide_code=True)
-def _(dataset, linked):
+def _(dataset, fields, linked):
     _all = classroom.lengths(dataset.value)
     length = page.control(_all, _all.read(str(linked["length"])), "first steps used", debounce=True)
+    mo.sidebar([*fields[0], length, *fields[1]], width="20rem")
     return (length,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    states = page.control(classroom.CONTROLS["k"], linked["k"], "states k", debounce=True)
-    return (states,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    _words = "start in equilibrium (else free)"
-    stationary = page.control(classroom.CONTROLS["stationary"], linked["stationary"], _words)
-    return (stationary,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    prior = page.control(classroom.CONTROLS["prior"], linked["prior"], "prior: pseudo-moves", debounce=True)
-    return (prior,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    init = page.control(classroom.CONTROLS["start"], linked["start"], "start")
-    return (init,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    seed = page.number(classroom.CONTROLS["seed"], linked["seed"], "seed")
-    return (seed,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    _words = "iterations at most"
-    iterations = page.control(classroom.CONTROLS["iterations"], linked["iterations"], _words, debounce=True)
-    return (iterations,)
-
-
-@app.cell(hide_code=True)
-def _(dataset, init, iterations, length, prior, seed, states, stationary):
-    _data, _model, _run = (mo.md(f"**The {part}**") for part in ("data", "model", "run"))
-    _fields = [_data, dataset, length, _model, states, stationary, prior, _run, init, seed, iterations]
-    mo.sidebar(_fields, width="20rem")
-    return
 
 
 @app.cell(hide_code=True)
@@ -240,7 +206,7 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(dataset, init, iterations, length, prior, seed, states, stationary):
+def _(dataset, init, iterations, length, live, prior, seed, series, states, stationary):
     asked = classroom.ChainSettings(
         dataset=classroom.DATASETS[dataset.value],
         n_states=states.value,
@@ -252,6 +218,14 @@ def _(dataset, init, iterations, length, prior, seed, states, stationary):
         max_iter=iterations.value,
     )
     lesson = classroom.chain_lesson(asked)
+    if lesson.fit is not None:
+        _trace, _times, _names = lesson.trace, lesson.series.times, lesson.series.names
+        _wide = {"width": "container"}
+        series.draw(lattice_charts.series, _trace, times=_times, names=_names, height=180, **_wide)
+        _filtered = {"filtered": lesson.filtered, "times": _times, "time_title": _names[0]}
+        live["lattice"].draw(lattice_charts.lattice, _trace, **_filtered, height=135, **_wide)
+        live["stairs"].draw(charts.staircase, _trace, height=180, **_wide)
+        live["moves"].draw(chain_charts.transitions, _trace, height=135, **_wide)
     return asked, lesson
 
 
@@ -262,31 +236,18 @@ def _(views):
 
 
 @app.cell(hide_code=True)
-def _(lesson, live, series):
-    if lesson.fit is not None:
-        _trace, _times, _names = lesson.trace, lesson.series.times, lesson.series.names
-        _wide = {"width": "container"}
-        series.update(lattice_charts.series(_trace, _times, names=_names, height=180, **_wide))
-        _filtered = {"time_title": _names[0], "height": 135, **_wide}
-        live["lattice"].update(lattice_charts.lattice(_trace, lesson.filtered, _times, **_filtered))
-        live["stairs"].update(charts.staircase(_trace, height=180, **_wide))
-        live["moves"].update(chain_charts.transitions(_trace, height=135, **_wide))
-    return
-
-
-@app.cell(hide_code=True)
 def _(closer_look, lesson, live):
     # Only the picture of the open tab is drawn (all in an exported page).
     if lesson.fit is not None:
         _trace, _size = lesson.trace, {"width": "container", "height": 300}
         for _name in page.opened(closer_look):
             if _name == DECODED:
-                _seen = _size | {"truth": lesson.truth, "time_title": lesson.series.names[0]}
-                live[_name].update(chain_charts.decoding(_trace, lesson.paths, lesson.series.times, **_seen))
+                _seen = {"truth": lesson.truth, "time_title": lesson.series.names[0], "times": lesson.series.times}
+                live[_name].draw(chain_charts.decoding, _trace, paths=lesson.paths, **_seen, **_size)
             elif _name == PATH:
-                live[_name].update(charts.parameter_path(_trace, field=lesson.emitted, **_size))
+                live[_name].draw(charts.parameter_path, _trace, field=lesson.emitted, **_size)
             else:
-                live[_name].update(LOOKS[_name](_trace, **_size))
+                live[_name].draw(LOOKS[_name], _trace, **_size)
     return
 
 

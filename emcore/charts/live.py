@@ -20,6 +20,7 @@ import json
 import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from copy import copy, deepcopy
+from hashlib import blake2b
 from pathlib import Path
 from threading import RLock
 from typing import Any, NamedTuple
@@ -27,6 +28,7 @@ from typing import Any, NamedTuple
 import altair as alt
 import anywidget
 import narwhals.stable.v1 as nw
+import numpy as np
 import traitlets
 
 from emcore.charts.bundle import BUNDLE
@@ -218,9 +220,14 @@ class LiveChart(anywidget.AnyWidget):
             params=dict(params or {}),
         )
 
-    def draw(self, picture: Callable[..., alt.TopLevelMixin], trace: Trace, **options: Hashable) -> list[str]:
-        """`update(picture(trace, **options))`, made once for everybody who looks at this run."""
-        key = (picture, *options.items())
+    def draw(
+        self, picture: Callable[..., alt.TopLevelMixin], trace: Trace, **options: Hashable | np.ndarray
+    ) -> list[str]:
+        """`update(picture(trace, **options))`, made once for everybody who looks at this run.
+
+        Options are hashable, or arrays, which are the same where their numbers are.
+        """
+        key = (picture, *((name, _content(value)) for name, value in options.items()))
         with _TURN:
             if (drawn := trace.memo.get(key)) is None:
                 drawn = trace.memo[key] = live_spec(picture(trace, **options))
@@ -265,6 +272,13 @@ class LiveChart(anywidget.AnyWidget):
         traits = [name for name in keys if name not in chart]
         state = super().get_state(traits, drop_defaults) if traits else {}
         return state | {name: chart[name] for name in keys if name in chart}
+
+
+def _content(option: Hashable | np.ndarray) -> Hashable:
+    """What tells one option from another: of an array its numbers, by their digest."""
+    if not isinstance(option, np.ndarray):
+        return option
+    return option.shape, option.dtype.str, blake2b(option.tobytes()).digest()
 
 
 def _points(handles: Sequence[Sequence[float]]) -> list[list[float]]:

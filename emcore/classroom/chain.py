@@ -30,8 +30,10 @@ EARTHQUAKES, LONG, WAITING, SIMULATED = "earthquakes", "long", "waiting", "simul
 BY_LEVEL = "by level: low, …, high"
 BRUTE_STEPS = 5
 TOLERANCE = 1e-10  # nats per step: enough for the eye
-_LONG_MINUTES = 3.0
-_SIMULATED_STEPS, _SIMULATED_SEED = 200, 3
+LONG_MINUTES = 3.0
+SIMULATED_STEPS, SIMULATED_SEED = 200, 3
+SIMULATED_MOVES = ((0.94, 0.05, 0.01), (0.04, 0.92, 0.04), (0.02, 0.08, 0.90))
+SIMULATED_MEANS = (3.0, 9.0, 18.0)
 
 DATASETS: Mapping[str, str] = MappingProxyType(
     {
@@ -193,7 +195,7 @@ def load_series(dataset: str, length: int = 300) -> Series:
         times = np.arange(frame.height)
         if dataset == WAITING:
             return _cut(frame["waiting"].to_numpy(), times, ("eruption", "waiting (min)"), Gaussian(), None, length)
-        x = frame["duration"].to_numpy() >= _LONG_MINUTES
+        x = frame["duration"].to_numpy() >= LONG_MINUTES
         return _cut(x, times, ("eruption", "long (3 min or more)"), Bernoulli(), None, length)
     if dataset == SIMULATED:
         x, truth = _simulated()
@@ -213,9 +215,9 @@ def _cut(
 def _simulated() -> tuple[np.ndarray, np.ndarray]:
     """Counts (t, 1) and states (t,) of a sticky chain of three Poisson states."""
     model = HMM(Poisson(), 3)
-    moves = np.array([[0.94, 0.05, 0.01], [0.04, 0.92, 0.04], [0.02, 0.08, 0.90]])
-    params = model.make_params(np.array([1.0, 0.0, 0.0]), moves, Poisson.Params(np.array([[3.0], [9.0], [18.0]])))
-    return model.sample(params, _SIMULATED_STEPS, np.random.default_rng(_SIMULATED_SEED))
+    means = np.array(SIMULATED_MEANS)[:, None]
+    params = model.make_params(np.array([1.0, 0.0, 0.0]), np.array(SIMULATED_MOVES), Poisson.Params(means))
+    return model.sample(params, SIMULATED_STEPS, np.random.default_rng(SIMULATED_SEED))
 
 
 def _start(problem: Problem, settings: ChainSettings) -> Any:

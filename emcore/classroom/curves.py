@@ -10,7 +10,7 @@ from emcore.datasets import load
 BOW, SPIRAL, GEYSER = "A bow", "A spiral", "Old Faithful, standardised"
 DIGITS = "Written digits, two latents"
 SHOWN = (0, 1, 3, 4, 6)  # the digits taken
-_EACH, _COLUMNS = 14, 6  # images of each, and principal components kept
+EACH, COLUMNS = 14, 6  # images of each, and principal components kept
 
 
 class Written(NamedTuple):
@@ -32,10 +32,10 @@ def written() -> Written:
     """The first images of each of `SHOWN` among the 8 by 8 digits."""
     table = load("digits")
     digit = table["digit"].to_numpy()
-    chosen = np.sort(np.concatenate([np.flatnonzero(digit == label)[:_EACH] for label in SHOWN]))
+    chosen = np.sort(np.concatenate([np.flatnonzero(digit == label)[:EACH] for label in SHOWN]))
     images = table.drop("digit").to_numpy()[chosen].astype(float) / 16.0
     mean = images.mean(axis=0)
-    axes = np.linalg.svd(images - mean, full_matrices=False)[2][:_COLUMNS]
+    axes = np.linalg.svd(images - mean, full_matrices=False)[2][:COLUMNS]
     scores = (images - mean) @ axes.T
     unit = np.sqrt((scores**2).mean())
     return Written(scores / unit, digit[chosen], images, mean, axes * unit)

@@ -11,7 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from emcore.classroom import links
+from emcore.classroom import script as code
 from emcore.classroom.mixture import Lesson
+from emcore.classroom.script import call, literal
 from emcore.classroom.shared import shared
 from emcore.datasets import load
 from emcore.em import fit
@@ -92,6 +94,12 @@ def labels() -> np.ndarray:
 
 
 @shared(1)
+def written() -> tuple[int, ...]:
+    """`labels` as what cannot change: the same for every picture that tells them."""
+    return tuple(labels().tolist())
+
+
+@shared(1)
 def grey() -> np.ndarray:
     """The ink (1797, 64), from 0 to 16."""
     return load("digits").drop("digit").to_numpy().astype(float)
@@ -119,6 +127,32 @@ def digits_lesson(settings: DigitsSettings) -> Lesson:
         )
     except ValueError as error:
         return Lesson(None, str(error))
+
+
+def script(settings: DigitsSettings) -> str:
+    """The code of the settings' run, and of how its causes and the digits go together."""
+    prior = (settings.prior, settings.prior)
+    model = call("em.Mixture", f"em.Bernoulli(prior={prior!r})", n_components=settings.n_components)
+    chosen = f"init={literal(settings.init)}, restarts=1, seed={settings.seed}"
+    limits = {"tol": TOLERANCE, "max_iter": settings.max_iter, "trace": True}
+    return code.script(
+        [
+            'table = em.datasets.load("digits")',
+            'digit = table["digit"].to_numpy()  # what was written: the fit never sees it',
+            f'x = table.drop("digit").to_numpy() >= {settings.threshold}  # ink or none',
+            f"model = {model}",
+            f"fit = {call('em.fit', 'model', 'x', chosen, **limits)}",
+            "print(fit.status, fit.message)",
+        ],
+        code.HALF_STEPS,
+        [
+            "last = fit.trace[-1]",
+            'print(f"log p(x) {last.log_likelihood:,.2f}, log prior {last.log_prior:,.2f}")',
+            "cause = last.q.probs.argmax(axis=1)",
+            "for k in range(model.n_components):",
+            '    print(f"cause {k} claims", [int(((cause == k) & (digit == d)).sum()) for d in range(10)])',
+        ],
+    )
 
 
 @shared(24)

@@ -62,7 +62,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 )
 
 
-class _Plan(NamedTuple):
+class Plan(NamedTuple):
     """How much work a setting is: two latents cost a hundred times what one costs."""
 
     hidden: int  # tanh units of the curve
@@ -75,7 +75,7 @@ class _Plan(NamedTuple):
     max_nodes: int
 
 
-_ONE, _TWO = _Plan(8, 0.1, 10, 24, 16, 50, 20, 20_000), _Plan(6, 3.0, 8, 6, 8, 12, 6, 200_000)
+_ONE, _TWO = Plan(8, 0.1, 10, 24, 16, 50, 20, 20_000), Plan(6, 3.0, 8, 6, 8, 12, 6, 200_000)
 _LINE_ITERATIONS = 200  # a line is cheap, and slow beside little noise
 
 
@@ -196,8 +196,14 @@ class VaeLesson(Recorded):
         return int(order[-1] if which == ROWS[0] else order[len(order) // 2])
 
     def densities(self, which: str) -> RowDensities:
-        """Posterior and Q over z of one of `ROWS`, at every half-step."""
-        row, wide = self.row(which), np.linspace(-6.0, 6.0, 1441)
+        """Posterior and Q over z of one of `ROWS`, at every half-step; computed once for everybody who looks."""
+        seen = self.trace.memo
+        if (found := seen.get(("densities", which))) is None:
+            found = seen[("densities", which)] = self._densities(self.row(which))
+        return found
+
+    def _densities(self, row: int) -> RowDensities:
+        wide = np.linspace(-6.0, 6.0, 1441)
         shown = slice(240, 1201, 8)  # from -4 to 4
         z, x = wide[shown], self.trace.x[row : row + 1]
         logs = [log_joint_table(half.params, x, wide[:, None])[0] for half in self.trace]
@@ -220,7 +226,7 @@ def vae_lesson(settings: VaeSettings) -> VaeLesson:
         problem = pose(_model(settings), x)
         start = start_params(problem, "random-rows", np.random.default_rng(settings.seed))
         steps = half_steps(problem, start, _e_step(settings))
-        trace = Trace(*problem, tuple(islice(steps, 2 * _iterations(settings) + 1)))
+        trace = Trace(*problem, tuple(islice(steps, 2 * n_iterations(settings) + 1)))
         return VaeLesson(settings, trace, *_split(settings, trace), *_rate_and_distortion(trace))
     except (DegenerateError, ValueError) as error:
         return VaeLesson(settings, trouble=str(error))
@@ -234,16 +240,18 @@ def _only_what_matters(settings: VaeSettings) -> VaeSettings:
     return settings if settings.e == ENCODER else replace(settings, width=plain.width, steps=plain.steps)
 
 
-def _plan(settings: VaeSettings) -> _Plan:
+def plan_of(settings: VaeSettings) -> Plan:
+    """How much work the settings are."""
     return _TWO if n_latents(settings.data) == 2 else _ONE
 
 
-def _iterations(settings: VaeSettings) -> int:
-    return _LINE_ITERATIONS if settings.decoder == LINE else _plan(settings).iterations
+def n_iterations(settings: VaeSettings) -> int:
+    """How many are run; an E-step follows them."""
+    return _LINE_ITERATIONS if settings.decoder == LINE else plan_of(settings).iterations
 
 
 def _model(settings: VaeSettings) -> VAE:
-    plan, latents = _plan(settings), n_latents(settings.data)
+    plan, latents = plan_of(settings), n_latents(settings.data)
     if settings.decoder == LINE:
         return VAE(latents, 0, settings.noise)
     if settings.decoder == CURVE:
@@ -255,7 +263,7 @@ def _e_step(settings: VaeSettings) -> EStep:
     if settings.e == ENCODER:
         return amortised(settings.width, settings.steps, settings.beta, seed=settings.seed)
     if settings.e == OWN:
-        return per_row(_plan(settings).own, settings.beta)
+        return per_row(plan_of(settings).own, settings.beta)
     if settings.e == EXACT:
         return exact
     raise ValueError(f"there is no E-step “{settings.e}”: choose “{EXACT}”, “{OWN}” or “{ENCODER}”")
@@ -263,7 +271,7 @@ def _e_step(settings: VaeSettings) -> EStep:
 
 def _split(settings: VaeSettings, trace: Trace) -> tuple[Parts, DiagonalGaussian | None]:
     """The two parts of the gap after some E-steps, when Q is new. The posterior itself has neither part."""
-    plan = _plan(settings)
+    plan = plan_of(settings)
     chosen = np.array([i for i in kept_halves(len(trace), plan.splits) if trace[int(i)].kind == "E"])
     if settings.e == EXACT:
         return Parts(chosen, np.zeros(len(chosen)), np.zeros(len(chosen))), None

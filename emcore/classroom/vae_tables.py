@@ -1,5 +1,6 @@
 """What the lesson on autoencoders says of a run beside its pictures: a table of rows, and where collapse begins."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,21 @@ import numpy as np
 from emcore.classroom.curves import collapse_at, line_rate
 from emcore.classroom.vae import EXACT, VaeLesson
 from emcore.models.vae_posteriors import as_diagonal
+
+PLAN = (
+    "In twenty-five minutes: presets 1 and 2 end at one number, with no gap; 3 bends the line; 4 keeps Q Gaussian, "
+    "and a gap stays; 5 shares one encoder. Predict; then spoil the encoder (width 0, or one step) and see which "
+    "part of the gap grows. Raise the noise until Q falls silent. Last, the written digits: what lies near what? "
+    "Only then tell them apart."
+)
+
+
+def downloads(lesson: VaeLesson) -> tuple[tuple[Callable[[], str], str, str], ...]:
+    """What a teacher may take home of a run: CSV to be written, the file's name, and what it is."""
+    return (
+        (lambda: lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
+        (lambda: rows_csv(lesson), "rows.csv", "rows, codes and gaps"),
+    )
 
 
 def rows_csv(lesson: VaeLesson) -> str:
