@@ -19,11 +19,17 @@ with app.setup:
     from emcore.charts.live import LiveChart
     from emcore.charts.profiles import forecasts, item_means, profiles, taste_path
     from emcore.classroom import film_exercises as exercises
-    from emcore.classroom import film_world, links
+    from emcore.classroom import film_script, film_world, links
     from emcore.classroom import films as classroom
     from emcore.classroom.page import Page
 
     page = Page(mo)
+    LOOKS = {
+        "Everyone's responsibilities": charts.strip,
+        "Staircase": charts.staircase,
+        "KL on a log scale": charts.kl_curve,
+        "Whose rows are loose?": charts.gap_rows,
+    }
 
 
 @app.cell(hide_code=True)
@@ -44,33 +50,19 @@ def _(views):
 
 
 @app.cell(hide_code=True)
-def _(lesson, you):
-    _yours = [mo.callout(you.trouble, kind="warn")] if you is not None and you.trouble else []
-    mo.vstack([*_yours, mo.callout(lesson.message, kind=lesson.kind)])
-    return
-
-
-@app.cell(hide_code=True)
-def _(stars):
-    next_film = mo.ui.dropdown(
-        classroom.still_to_rate(stars),
-        label="**Predict first:** which film should we ask you about next, to learn most about your taste?",
-        full_width=True,
-    )
-    return (next_film,)
-
-
-@app.cell(hide_code=True)
-def _(next_film):
-    show_gain = mo.ui.switch(label="show what each film would tell", disabled=next_film.value is None)
-    return (show_gain,)
-
-
-@app.cell(hide_code=True)
-def _(lesson, next_film, show_gain, stars, views, you):
-    mo.stop(you is None or you.trouble != "")
-    _said = page.said(exercises.mark_telling(next_film.value, lesson, stars, page.mark))
-    page.side_by_side(views[2:3], [mo.vstack([mo.md(exercises.ABOUT_NEXT), next_film, *_said, show_gain])])
+def _(forecast, lesson, next_film, path, show_gain, stars, views):
+    you = classroom.taste(lesson, stars) if lesson.fit is not None else None
+    _parts = [mo.callout(lesson.message, kind=lesson.kind)]
+    if you is not None and you.trouble:
+        _parts = [mo.callout(you.trouble, kind="warn"), *_parts]
+    elif you is not None:
+        path.update(taste_path(you.words, you.probs, width="container", height=360))
+        _columns = classroom.forecast_columns(lesson, stars)
+        forecast.update(forecasts(**_columns, telling=show_gain.value, width="container", height=400))
+        _said = page.said(exercises.mark_telling(next_film.value, lesson, stars, page.mark))
+        _asked = mo.vstack([mo.md(exercises.ABOUT_NEXT), next_film, *_said, show_gain])
+        _parts.append(page.side_by_side(views[2:3], [_asked]))
+    mo.vstack(_parts)
     return
 
 
@@ -101,14 +93,8 @@ def _(asked, guess, lesson, truth, views):
         words = [*map(mo.md, found), mo.hstack(stats, widths="equal", wrap=True)]
         return page.side_by_side(views[3:4], [mo.vstack(words)])
 
-    page.answer(guess, _tell)
-    return
-
-
-@app.cell(hide_code=True)
-def _(lesson):
-    mo.stop(lesson.fit is None)
-    page.numbers(*classroom.numbers(lesson))
+    _answer, _numbers = page.answer(guess, _tell), page.numbers(*classroom.numbers(lesson))
+    _numbers if _answer is None else mo.vstack([_answer, _numbers])
     return
 
 
@@ -137,24 +123,32 @@ def _(blank_answer, e_step_answer):
 
 
 @app.cell(hide_code=True)
-def _(lesson):
-    mo.stop(lesson.fit is None)
-    page.every_half_step(lesson.trace)
+def _(asked, here, lesson, stars):
+    _ran = lesson.fit is not None
+    mo.vstack(
+        [
+            *([page.every_half_step(lesson.trace), page.code(film_script.script(asked, stars))] if _ran else []),
+            page.for_the_teacher(
+                here,
+                classroom.PRESETS,
+                classroom.as_link(asked, stars),
+                [
+                    page.csv(lambda: lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
+                    page.csv(lambda: classroom.ratings_csv(asked), "ratings.csv", "simulated ratings"),
+                ]
+                if _ran
+                else [],
+                exercises.PLAN,
+            ),
+        ]
+    )
     return
 
 
 @app.cell(hide_code=True)
-def _(asked, here, lesson, stars):
-    _downloads = (
-        [
-            page.csv(lambda: lesson.trace.to_frame().write_csv(), "half_steps.csv", "half-steps"),
-            page.csv(lambda: classroom.ratings_csv(asked), "ratings.csv", "simulated ratings"),
-        ]
-        if lesson.fit is not None
-        else []
-    )
-    page.for_the_teacher(here, classroom.PRESETS, classroom.as_link(asked, stars), _downloads, exercises.PLAN)
-    return
+def _(next_film):
+    show_gain = mo.ui.switch(label="show what each film would tell", disabled=next_film.value is None)
+    return (show_gain,)
 
 
 @app.cell(hide_code=True)
@@ -167,57 +161,54 @@ def _():
 
 @app.cell(hide_code=True)
 def _(linked):
-    ratings = mo.ui.array(
-        [
-            mo.ui.dropdown(
-                dict(classroom.ENTRIES),
-                value=classroom.entry(linked[f"film{_place}"]),
-                label=_title,
-                allow_select_none=False,
-            )
-            for _place, _title in enumerate(classroom.SHOWN_TITLES)
-        ]
-    )
-    return (ratings,)
+    # Every value of these but the ratings is a fit of its own: sliders wait for their release. The list is not by
+    # name: see app 2.
+    def _field(name, label, make=page.control, **options):
+        return make(classroom.CONTROLS[name], linked[name], label, **options)
+
+    def _rating(place, title):
+        first = classroom.entry(linked[f"film{place}"])
+        return mo.ui.dropdown(dict(classroom.ENTRIES), value=first, label=title, allow_select_none=False)
+
+    ratings = mo.ui.array([_rating(*_film) for _film in enumerate(classroom.SHOWN_TITLES)])
+    liking = _field("liking", "liking: how strongly people rate what they like", debounce=True)
+    share = _field("share", "ratings seen, in per cent", debounce=True)
+    components = _field("k", "profiles k", debounce=True)
+    prior = _field("prior", "prior: pseudo-ratings of each kind", debounce=True)
+    init = _field("start", "start")
+    seed = _field("seed", "seed", page.number)
+    fields = [
+        mo.md("**Your ratings**"),
+        mo.vstack(list(ratings), align="end", gap=0.1),
+        mo.md("**The blanks**"),
+        *(liking, share),
+        mo.md("**The model**"),
+        *(components, prior),
+        mo.md("**The start**"),
+        *(init, seed),
+    ]
+    return components, fields, init, liking, prior, ratings, seed, share
 
 
 @app.cell(hide_code=True)
-def _(linked):
-    # Every value of these is a fit of its own: sliders wait for their release.
-    _of = classroom.CONTROLS
-    _liking = "liking: how strongly people rate what they like"
-    liking = page.control(_of["liking"], linked["liking"], _liking, debounce=True)
-    share = page.control(_of["share"], linked["share"], "ratings seen, in per cent", debounce=True)
-    components = page.control(_of["k"], linked["k"], "profiles k", debounce=True)
-    prior = page.control(_of["prior"], linked["prior"], "prior: pseudo-ratings of each kind", debounce=True)
-    init = page.control(_of["start"], linked["start"], "start")
-    seed = page.number(_of["seed"], linked["seed"], "seed")
-    return components, init, liking, prior, seed, share
-
-
-@app.cell(hide_code=True)
-def _(components, init, liking, prior, ratings, seed, share):
-    mo.sidebar(
-        [
-            mo.md("**Your ratings**"),
-            mo.vstack(list(ratings), align="end", gap=0.1),
-            mo.md("**The blanks**"),
-            liking,
-            share,
-            mo.md("**The model**"),
-            components,
-            prior,
-            mo.md("**The start**"),
-            init,
-            seed,
-        ],
-        width="20rem",
-    )
+def _(fields):
+    mo.sidebar(fields, width="20rem")
     return
 
 
 @app.cell(hide_code=True)
-def _(components, init, liking, prior, seed, share):
+def _(ratings):
+    stars = tuple(ratings.value)
+    next_film = mo.ui.dropdown(
+        classroom.still_to_rate(stars),
+        label="**Predict first:** which film should we ask you about next, to learn most about your taste?",
+        full_width=True,
+    )
+    return next_film, stars
+
+
+@app.cell(hide_code=True)
+def _(components, init, liking, prior, seed, share, table):
     asked = classroom.FilmSettings(
         n_components=components.value,
         prior=prior.value,
@@ -227,14 +218,11 @@ def _(components, init, liking, prior, seed, share):
         share=share.value,
     )
     lesson = classroom.films_lesson(asked)
+    if lesson.fit is not None:
+        table.draw(
+            profiles, lesson.trace, **classroom.profile_table(asked), width="container", height=350, half_step=-1
+        )
     return asked, lesson
-
-
-@app.cell(hide_code=True)
-def _(lesson, ratings):
-    stars = tuple(ratings.value)
-    you = classroom.taste(lesson, stars) if lesson.fit is not None else None
-    return stars, you
 
 
 @app.cell(hide_code=True)
@@ -243,51 +231,16 @@ def _():
     table = LiveChart(height=470, link="run")
     path, forecast, truth = (LiveChart(height=400) for _ in range(3))
     views = [mo.ui.anywidget(chart) for chart in (table, path, forecast, truth)]
-    shares, stairs, closing, loose = (LiveChart(height=300, link="run", quiet=True) for _ in range(4))
-    closer_look = page.tabs(
-        {
-            "Everyone's responsibilities": mo.ui.anywidget(shares),
-            "Staircase": mo.ui.anywidget(stairs),
-            "KL on a log scale": mo.ui.anywidget(closing),
-            "Whose rows are loose?": mo.ui.anywidget(loose),
-        }
-    )
-    return closer_look, closing, forecast, loose, path, shares, stairs, table, truth, views
+    closer = {name: LiveChart(height=300, link="run", quiet=True) for name in LOOKS}
+    closer_look = page.tabs({name: mo.ui.anywidget(chart) for name, chart in closer.items()})
+    return closer, closer_look, forecast, path, table, truth, views
 
 
 @app.cell(hide_code=True)
-def _(lesson, table):
-    if lesson.fit is not None:
-        _means = classroom.profile_means(lesson.trace)
-        _words = {"items": film_world.TITLES, "words": classroom.favourites(_means)}
-        table.update(profiles(lesson.trace, _means, **_words, width="container", height=350, half_step=-1))
-    return
-
-
-@app.cell(hide_code=True)
-def _(closer_look, closing, lesson, loose, shares, stairs):
+def _(closer, closer_look, lesson):
     # Only the picture of the open tab is drawn (all in an exported page).
-    if lesson.fit is not None:
-        _size = {"width": "container", "height": 250, "half_step": -1}
-        for _tab in page.opened(closer_look):
-            match _tab:
-                case "Everyone's responsibilities":
-                    shares.update(charts.strip(lesson.trace, **_size))
-                case "Staircase":
-                    stairs.update(charts.staircase(lesson.trace, **_size))
-                case "KL on a log scale":
-                    closing.update(charts.kl_curve(lesson.trace, **_size))
-                case "Whose rows are loose?":
-                    loose.update(charts.gap_rows(lesson.trace, **_size))
-    return
-
-
-@app.cell(hide_code=True)
-def _(forecast, lesson, path, show_gain, stars, you):
-    if you is not None and not you.trouble:
-        path.update(taste_path(you.words, you.probs, width="container", height=360))
-        _columns = classroom.forecast_columns(lesson, stars)
-        forecast.update(forecasts(**_columns, telling=show_gain.value, width="container", height=400))
+    for _tab in page.opened(closer_look) if lesson.fit is not None else ():
+        closer[_tab].draw(LOOKS[_tab], lesson.trace, width="container", height=250, half_step=-1)
     return
 
 

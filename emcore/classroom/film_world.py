@@ -40,15 +40,16 @@ STARS = (1, 2, 3, 4, 5)
 N_PEOPLE = 600
 
 # Mean stars by taste (down) and genre (across), and how common each taste is.
-_TASTES = (
+TASTES = (
     (4.4, 2.0, 3.0, 3.4, 1.8),
     (2.4, 4.5, 1.5, 3.6, 2.9),
     (3.2, 1.8, 4.5, 2.6, 2.6),
     (3.4, 3.1, 1.9, 4.5, 1.7),
     (1.9, 3.0, 2.8, 2.3, 4.5),
 )
-_COMMON = (0.28, 0.22, 0.16, 0.22, 0.12)
-_SEED = 7
+COMMON = (0.28, 0.22, 0.16, 0.22, 0.12)
+SPREAD = 0.35  # of the tastes' common opinion of a film, in stars
+SEED = 7
 
 
 class World(NamedTuple):
@@ -62,10 +63,10 @@ class World(NamedTuple):
 @shared(1)
 def world() -> World:
     """600 simulated people and 20 kinds of film; always the same."""
-    rng = np.random.default_rng(_SEED)
+    rng = np.random.default_rng(SEED)
     genre = np.array([GENRES.index(genre) for _, genre in FILMS])
-    mean = np.array(_TASTES)[:, genre] + rng.normal(0.0, 0.35, len(FILMS))
-    taste = rng.choice(len(_TASTES), size=N_PEOPLE, p=_COMMON)
+    mean = np.array(TASTES)[:, genre] + rng.normal(0.0, SPREAD, len(FILMS))
+    taste = rng.choice(len(TASTES), size=N_PEOPLE, p=COMMON)
     stars = 1.0 + rng.binomial(4, np.clip((mean[taste] - 1.0) / 4.0, 0.04, 0.96))
     return World(taste, stars, rng.random(stars.shape))
 
@@ -78,16 +79,23 @@ def seen(liking: float, share: float) -> np.ndarray:
     (Rubin 1976). The same luck decides at every liking, so that little changes when it moves a little.
     """
     _, stars, luck = world()
+    kinds = np.unique(stars)
+    found = luck < _chance(liking, kinds, base(liking, share))[stars.astype(int) - int(kinds[0])]
+    found.flags.writeable = False
+    return found
+
+
+def base(liking: float, share: float) -> float:
+    """b of `seen`, by bisection: the share rises with it."""
+    stars = world().stars
     kinds, counts = np.unique(stars, return_counts=True)
     common = counts / stars.size
     low, high = -30.0, 30.0
-    for _ in range(60):  # bisection: the mean rises with b
+    for _ in range(60):
         middle = (low + high) / 2
         seen_share = common @ _chance(liking, kinds, middle)
         low, high = (middle, high) if seen_share < share else (low, middle)
-    found = luck < _chance(liking, kinds, low)[stars.astype(int) - int(kinds[0])]
-    found.flags.writeable = False
-    return found
+    return low
 
 
 def _chance(liking: float, stars: np.ndarray, base: float) -> np.ndarray:

@@ -121,6 +121,13 @@ def profile_means(trace: Trace) -> np.ndarray:
     return np.stack([expected_stars(half.params.probs) for half in trace])
 
 
+@shared(64)
+def profile_table(settings: FilmSettings) -> dict[str, Any]:
+    """Profiles as the chart takes them: mean stars, the films, and the favourites over each; for settings that run."""
+    means = profile_means(films_lesson(settings).trace)
+    return {"means": means, "items": TITLES, "words": tuple(map(tuple, favourites(means)))}
+
+
 def favourites(means: np.ndarray) -> list[list[str]]:
     """For every half-step and profile, the genre that its mean stars (h, k, d) are highest for."""
     columns = [[i for i, (_, genre) in enumerate(FILMS) if genre == name] for name in GENRES]
