@@ -4,7 +4,7 @@ Pure functions of their arguments; runs are remembered by settings. Bad settings
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -19,6 +19,8 @@ from emcore.datasets import load
 from emcore.em import fit
 from emcore.families.binomial import Bernoulli
 from emcore.models.mixture import Mixture
+from emcore.posteriors import CategoricalPosterior
+from emcore.trace import HalfStep
 
 DIGITS = tuple(range(10))
 N_STARTS = 12
@@ -109,22 +111,27 @@ def _model(settings: DigitsSettings) -> Mixture:
     return Mixture(Bernoulli((settings.prior, settings.prior)), settings.n_components)
 
 
+def _lean(halves: tuple[HalfStep, ...]) -> tuple[HalfStep, ...]:
+    """The half-steps without the logs of q, half of what they hold: what needs them has been recorded."""
+    lean: dict[int, CategoricalPosterior] = {}  # an M-step holds the q of its E-step
+    return tuple(half._replace(q=lean.setdefault(id(half.q), CategoricalPosterior(half.q.probs))) for half in halves)
+
+
 @shared(24)
 def digits_lesson(settings: DigitsSettings) -> Lesson:
     """The settings' run from one start, half-steps recorded; bad settings come back as a sentence in `trouble`."""
     try:
-        return Lesson(
-            fit(
-                _model(settings),
-                images(settings.threshold),
-                init=settings.init,
-                restarts=1,
-                seed=settings.seed,
-                tol=TOLERANCE,
-                max_iter=settings.max_iter,
-                trace=True,
-            )
+        found = fit(
+            _model(settings),
+            images(settings.threshold),
+            init=settings.init,
+            restarts=1,
+            seed=settings.seed,
+            tol=TOLERANCE,
+            max_iter=settings.max_iter,
+            trace=True,
         )
+        return Lesson(replace(found, recorded=_lean(found.recorded)))
     except ValueError as error:
         return Lesson(None, str(error))
 

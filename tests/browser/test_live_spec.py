@@ -209,3 +209,20 @@ def test_the_library_on_the_page_can_draw_what_altair_writes():
     library = gzip.decompress(bundle.BUNDLE.read_bytes()).decode()
     assert "as default" in library
     assert len(library) > 500_000
+
+
+def test_a_picture_is_drawn_once_for_all_who_ask_for_the_same_numbers():
+    trace, made = geyser(n_halves=3), []
+
+    def picture(of, numbers, title=""):
+        made.append((of, numbers.tolist(), title))
+        return alt.Chart(alt.Data(values=[{"y": float(n)} for n in numbers]), title=title).mark_point().encode(y="y:Q")
+
+    one, other = LiveChart(), LiveChart()
+    one.draw(picture, trace, numbers=np.arange(3.0))
+    other.draw(picture, trace, numbers=np.arange(3.0))
+    assert len(made) == 1
+    assert one.get_state()["tables"] == other.get_state()["tables"] != []
+    for options in ({"numbers": np.arange(4.0)}, {"numbers": np.arange(3)}, {"numbers": np.arange(3.0), "title": "b"}):
+        other.draw(picture, trace, **options)
+    assert len(made) == 4
