@@ -33,7 +33,7 @@ _COLUMNS: Mapping[str, str] = MappingProxyType(
 
 
 def script(settings: ChainSettings) -> str:
-    """The code of the settings' run, with the chain's moves and how well five steps are decoded."""
+    """The code of the settings' run, its params and the most probable path."""
     model = call(
         "em.HMM",
         _FAMILIES[settings.dataset],
