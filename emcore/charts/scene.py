@@ -173,7 +173,7 @@ class Scene:
         return Picture(top | panel.spec, panel.datasets | {"halves": self.table})
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def scene_of(trace: Trace, frames: int) -> Scene:
     """The scene of a run: the charts of one page, and of everyone who looks at the same run, share its tables."""
     return Scene(trace, frames)
