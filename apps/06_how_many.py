@@ -22,6 +22,7 @@ with app.setup:
     from emcore.classroom import selection as classroom
     from emcore.classroom import selection_exercises as exercises
     from emcore.classroom import selection_rows as data
+    from emcore.classroom import selection_script as code
     from emcore.classroom import selection_words as words
     from emcore.classroom.page import Page
     from emcore.uploads import MAX_BYTES
@@ -94,22 +95,22 @@ def _(views):
 
 
 @app.cell(hide_code=True)
-def _(found, looked_at, rows, settings, shapes):
-    # Before the rows are held out below, which takes longer.
-    end = None if isinstance(found, str) else classroom.arrived(rows, settings, looked_at.value)
-    names = () if end is None else rows.names
-    _ = shapes.update(candidate.components(end, names, width="container", height=270))
-    return end, names
-
-
-@app.cell(hide_code=True)
-def _(closer, closer_look, end, looked_at, names, rows, settings):
-    # Only the picture of the open tab is drawn (all in an exported page); all but the first need the run.
+def _(closer, closer_look, found, looked_at, rows, settings, shapes):
+    # Before the rows are held out below, which takes longer. Only the picture of the open tab is drawn (all in an
+    # exported page); all but the first need the run.
+    _end = None if isinstance(found, str) else classroom.arrived(rows, settings, looked_at.value)
     _open = page.opened(closer_look)
-    _steps = end is not None and _open != (candidate.QUESTIONS[0],)
+    _steps = _end is not None and _open != (candidate.QUESTIONS[0],)
     run = classroom.run_of(rows, settings, looked_at.value) if _steps else None
-    for _tab in _open:
-        closer[_tab].update(candidate.closer_look(_tab, run or end, names, width="container"))
+    if _end is None:
+        shapes.update(candidate.components(None, (), width="container", height=270))
+        for _tab in _open:
+            closer[_tab].update(candidate.closer_look(None, _tab, (), width="container"))
+    else:
+        _names = {"names": rows.names, "width": "container"}
+        shapes.draw(candidate.components, _end, **_names, height=270)
+        for _tab in _open:
+            closer[_tab].draw(candidate.closer_look, run or _end, question=_tab, **_names)
     return (run,)
 
 
@@ -138,16 +139,10 @@ def _(closer_look, looked_at):
 
 
 @app.cell(hide_code=True)
-def _(run):
-    mo.stop(run is None)
-    page.numbers(*words.run_numbers(run))
-    return
-
-
-@app.cell(hide_code=True)
-def _(looked_at, samples, test):
-    _what = f"**Is k = {looked_at.value} enough, or is {looked_at.value + 1} real?**"
-    mo.vstack([mo.md(_what), mo.md(exercises.IS_IT_REAL), mo.hstack([samples, test], justify="start")])
+def _(looked_at, run, samples, test):
+    _numbers = [] if run is None else [page.numbers(*words.run_numbers(run))]
+    _what = mo.md(f"**Is k = {looked_at.value} enough, or is {looked_at.value + 1} real?**")
+    mo.vstack([*_numbers, _what, mo.md(exercises.IS_IT_REAL), mo.hstack([samples, test], justify="start")])
     return
 
 
@@ -184,21 +179,28 @@ def _(answers, found, readings, why):
 
 
 @app.cell(hide_code=True)
-def _(found):
-    mo.stop(isinstance(found, str))
-    page.folded("The criteria in numbers", lambda: page.table(classroom.numbers(found)))
-    return
-
-
-@app.cell(hide_code=True)
-def _(found, here, looked_at, restores, rows, settings):
+def _(columns, copies, dealt, found, here, looked_at, rows, samples, settings, source, split, table, test, weight):
+    _k, _split = looked_at.value, split.value or 0
+    _restores = {"data": source.value, "copies": copies.value, "split": _split, "k": _k, "hold": int(dealt.value)}
+    _restores = classroom.as_link(settings, **_restores, samples=samples.value)
     _tables = {
         "criteria": lambda: found.to_frame().write_csv(),
-        "half-steps": lambda: classroom.run_of(rows, settings, looked_at.value).to_frame().write_csv(),
+        "half-steps": lambda: classroom.run_of(rows, settings, _k).to_frame().write_csv(),
         "rows": lambda: data.rows_csv(rows),
     }
-    _downloads = [] if isinstance(found, str) else [page.csv(_tables[name], f"{name}.csv", name) for name in _tables]
-    page.for_the_teacher(here, classroom.PRESETS, restores, _downloads, exercises.PLAN)
+    _parts, _downloads = [], []
+    if not isinstance(found, str):
+        _read = code.data(source.value, table, columns.value, weight.value)
+        _also = {
+            "split": _split if dealt.value else None,
+            "samples": samples.value if test.value or page.without_python else None,
+        }
+        _parts = [
+            page.folded("The criteria in numbers", lambda: page.table(classroom.numbers(found))),
+            page.code(code.script(rows, settings, _read, k=_k, copies=copies.value, **_also)),
+        ]
+        _downloads = [page.csv(_tables[name], f"{name}.csv", name) for name in _tables]
+    mo.vstack([*_parts, page.for_the_teacher(here, classroom.PRESETS, _restores, _downloads, exercises.PLAN)])
     return
 
 
@@ -225,7 +227,10 @@ def _(linked):
     pasted = mo.ui.text_area(
         placeholder=data.EXAMPLE, label=data.ABOUT_PASTING, max_length=200_000, rows=6, full_width=True
     )
-    return copies, dealt, largest, pasted, prior, samples, source, split, test, upload
+    # The lists not by name, so that the sidebar does not run again when one moves: see app 2.
+    _data, _models, _held = (mo.md(f"**{title}**") for title in ("The data", "The models", "Rows held out"))
+    fields = [_data, source, copies, _models], [largest, prior], [_held, dealt, split]
+    return copies, dealt, fields, largest, pasted, prior, samples, source, split, test, upload
 
 
 @app.cell(hide_code=True)
@@ -247,30 +252,21 @@ def _(columns, source, table, weight):
 def _(linked, source):
     _models = links.Choice(data.models_for(source.value))
     model = page.control(_models, _models.read(linked["model"]), "components")
-    return (model,)
+    of_model = [model]
+    return model, of_model
 
 
 @app.cell(hide_code=True)
 def _(largest, linked):
     looked_at = page.control(links.Number(2, 1, largest.value), min(linked["k"], largest.value), "look at k")
-    return (looked_at,)
+    of_k = [looked_at]
+    return looked_at, of_k
 
 
 @app.cell(hide_code=True)
-def _(copies, dealt, largest, looked_at, model, prior, samples, source, split):
-    settings = classroom.SelectionSettings(model.value, largest.value, prior.value)
-    restores = classroom.as_link(
-        settings,
-        data=source.value,
-        copies=copies.value,
-        split=split.value or 0,
-        k=looked_at.value,
-        hold=int(dealt.value),
-        samples=samples.value,
-    )
-    _data, _models, _held = (mo.md(f"**{title}**") for title in ("The data", "The models", "Rows held out"))
-    mo.sidebar([_data, source, copies, _models, model, largest, prior, looked_at, _held, dealt, split], width="20rem")
-    return restores, settings
+def _(fields, of_k, of_model):
+    mo.sidebar([*fields[0], *of_model, *fields[1], *of_k, *fields[2]], width="20rem")
+    return
 
 
 @app.cell(hide_code=True)
@@ -286,13 +282,14 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(copies, curves, distances, rows, settings):
+def _(copies, curves, distances, largest, model, prior, rows):
+    settings = classroom.SelectionSettings(model.value, largest.value, prior.value)
     with mo.status.spinner(title=f"Fitting 1 to {settings.largest} components …", remove_on_exit=True):
         found = classroom.with_copies(rows, settings, copies.value)
     _candidates = () if isinstance(found, str) else found
     curves.update(charts.criteria(_candidates, width="container", height=270))
     _ = distances.update(charts.behind(_candidates, width="container", height=270))
-    return (found,)
+    return found, settings
 
 
 if __name__ == "__main__":

@@ -160,7 +160,7 @@ def test_where_a_run_ended_is_one_tight_half_step(iris):
 def test_there_is_no_end_where_nothing_was_fitted():
     two_rows = Rows(np.array([[1.0], [2.0]]), None, ("a",))
     assert arrived(two_rows, FULL, 3) is None
-    for picture in (candidate.components(None, ()), *(candidate.closer_look(q, None, ()) for q in candidate.QUESTIONS)):
+    for picture in (candidate.components(None, ()), *(candidate.closer_look(None, q, ()) for q in candidate.QUESTIONS)):
         assert "no components" in picture.to_dict()["description"]
 
 
@@ -168,7 +168,7 @@ def test_there_is_no_end_where_nothing_was_fitted():
 def test_a_closer_look_answers_each_question(question):
     for rows, asked in ((rows_of("Iris"), FULL), (rows_of(CARCINOMA), CLASSES), (rows_of("Galaxies"), FULL)):
         run = run_of(rows, asked, 2)
-        picture = candidate.closer_look(question, run, rows.names, width="container")
+        picture = candidate.closer_look(run, question, rows.names, width="container")
         assert f"{len(run)} half-steps" in picture.to_dict(validate=True)["description"]
         shown, worst, length = run_numbers(run)
         assert shown[0][0] == f"{run[-1].log_likelihood:,.4f}"
@@ -182,7 +182,7 @@ def test_a_probability_that_underflows_leaves_words():
     run = run_of(rows, SelectionSettings(LATENT, 6), 3)
     broken = replace(run, halves=(*run.halves[:3], run[3]._replace(kl=np.inf, expected_log_joint=-np.inf)))
     assert run_numbers(broken)[1] < 1e-8
-    assert "underflows" in candidate.closer_look("Where is it loose?", broken, rows.names).to_dict()["description"]
+    assert "underflows" in candidate.closer_look(broken, "Where is it loose?", rows.names).to_dict()["description"]
 
 
 def test_icl_is_there_where_cells_are_missing():

@@ -95,7 +95,7 @@ def _stretched(x: np.ndarray) -> bool:
 
 
 def closer_look(
-    question: str, trace: Trace | None, names: Sequence[str], *, width: int | str = 480, height: int = 300
+    trace: Trace | None, question: str, names: Sequence[str], *, width: int | str = 480, height: int = 300
 ) -> Picture:
     """The answer to one of QUESTIONS from a run, at its end; None where nothing was fitted. KeyError for any other."""
     if trace is None or (question == QUESTIONS[1] and not hasattr(trace[-1].params, "probs")):

@@ -25,8 +25,10 @@ from emcore.trace import Trace, half_steps
 FOLDS = 5
 SAMPLES = (9, 19, 39, 99)
 _UNFIT = (ValueError, DegenerateError)  # what a fit says of rows that it cannot begin with
-_IN_SAMPLE: Mapping[str, Any] = MappingProxyType({"restarts": 4, "tol": 1e-6, "max_iter": 300})
-_FOLD: Mapping[str, Any] = MappingProxyType({"restarts": 2, "tol": 1e-5, "max_iter": 100})
+IN_SAMPLE: Mapping[str, Any] = MappingProxyType({"restarts": 4, "tol": 1e-6, "max_iter": 300})
+FOLD: Mapping[str, Any] = MappingProxyType({"restarts": 2, "tol": 1e-5, "max_iter": 100})
+REFITTED: Mapping[str, Any] = MappingProxyType({"tol": 1e-6, "max_iter": 100})  # from where EM ended with fewer rows
+TESTED = FOLD  # the rows, and every simulated sample
 
 
 CONTROLS: Mapping[str, links.Control] = MappingProxyType(
@@ -89,7 +91,7 @@ def _fitted(rows: Rows, settings: SelectionSettings) -> Selection | str:
 
 def _candidate(rows: Rows, model: Mixture) -> Candidate:
     """One k, so that a larger "k up to" adds one fit to those already made."""
-    made = select([model], rows.x, criteria=("aic", "bic"), weight=rows.weight, **_IN_SAMPLE)[0]
+    made = select([model], rows.x, criteria=("aic", "bic"), weight=rows.weight, **IN_SAMPLE)[0]
     return replace(made, icl=icl(made.fit)) if made.sound else made
 
 
@@ -140,7 +142,7 @@ def _refitted(candidate: Candidate, rows: Rows, copies: int) -> Candidate:
     weight = copies * (np.ones(len(rows.x)) if rows.weight is None else rows.weight)
     start = candidate.fit.params
     try:
-        again = fit(problem.model, problem.x, init=start, weight=weight, tol=_IN_SAMPLE["tol"], max_iter=100)
+        again = fit(problem.model, problem.x, init=start, weight=weight, **REFITTED)
     except _UNFIT:  # the fit is so near a collapse that it is no start
         return replace(candidate, sound=False)
     return replace(
@@ -196,7 +198,7 @@ def _held_out(rows: Rows, model: Mixture, copies: int, seed: int) -> float:
             folds=FOLDS,
             seed=seed,
             weight=copies * weight,
-            **_FOLD,
+            **FOLD,
         )
     except _UNFIT:  # a fold has fewer rows than components, or a constant column
         return float("nan")
@@ -218,9 +220,7 @@ def _bootstrap(rows: Rows, settings: SelectionSettings, k: int, n_samples: int) 
             rows.x,
             weight=rows.weight,
             n_bootstrap=n_samples,
-            restarts=2,
-            tol=1e-5,
-            max_iter=100,
+            **TESTED,
         )
     except _UNFIT as error:
         return f"No test: {error}."
