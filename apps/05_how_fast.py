@@ -17,7 +17,7 @@ with app.setup:
 
     from emcore.charts import convergence as curves
     from emcore.charts.live import LiveChart
-    from emcore.classroom import arrival, links, speed
+    from emcore.classroom import arrival, links, speed, speed_script
     from emcore.classroom import speed_class as classroom
     from emcore.classroom.page import Page
     from emcore.classroom.tables import markdown_table
@@ -87,16 +87,27 @@ def _(answers):
 
 
 @app.cell(hide_code=True)
-def _(here, ran, restores):
-    page.for_the_teacher(
-        here,
-        classroom.PRESETS,
-        restores,
-        [page.csv(lambda: classroom.path_csv(ran), "em_run.csv", "EM's run")],
-        "In fifty minutes: linkage first, and the rate from three iterates; censor more and more waiting times and "
-        "watch slope and bar together; the death notices: predict, read the table of stopping rules at ε = 0.0001, and "
-        "compare the standard errors with those had z been seen; end with the leaps of SQUAREM and why they need a "
-        "guard.",
+def _(digits, example, here, level, name, ran, separation, share):
+    _restores = {
+        "example": example.value,
+        "share": share.value,
+        "separation": separation.value,
+        "digits": digits.value,
+    }
+    mo.vstack(
+        [
+            page.code(speed_script.script(name, level)),
+            page.for_the_teacher(
+                here,
+                classroom.PRESETS,
+                _restores,
+                [page.csv(lambda: classroom.path_csv(ran), "em_run.csv", "EM's run")],
+                "In fifty minutes: linkage first, and the rate from three iterates; censor more and more waiting times "
+                "and watch slope and bar together; the death notices: predict, read the table of stopping rules at "
+                "ε = 0.0001, and compare the standard errors with those had z been seen; end with the leaps of SQUAREM "
+                "and why they need a guard.",
+            ),
+        ]
     )
     return
 
@@ -111,43 +122,27 @@ def _():
 
 @app.cell(hide_code=True)
 def _(linked):
-    example = page.control(classroom.CONTROLS["example"], linked["example"], "example")
-    return (example,)
+    # All in one cell, and the lists of them not by name: to show them again is not to run again when one moves.
+    def _field(name, label, **options):
+        return page.control(classroom.CONTROLS[name], linked[name], label, **options)
+
+    example = _field("example", "example")
+    share = _field("share", "share censored", debounce=True)
+    separation = _field("separation", "separation, in standard deviations", debounce=True)
+    digits = _field("digits", "ε = 10⁻ᵈ, digits d")
+    fields = [mo.md("**The example**"), example]
+    own_fields = {speed.CENSORED: [share], speed.NORMALS: [separation]}
+    stopping = [
+        mo.md("**When to stop**"),
+        digits,
+        mo.md("The diamonds on EM's line show where four rules would stop it at this ε."),
+    ]
+    return digits, example, fields, own_fields, separation, share, stopping
 
 
 @app.cell(hide_code=True)
-def _(linked):
-    share = page.control(classroom.CONTROLS["share"], linked["share"], "share censored", debounce=True)
-    return (share,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    _label = "separation, in standard deviations"
-    separation = page.control(classroom.CONTROLS["separation"], linked["separation"], _label, debounce=True)
-    return (separation,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    digits = page.control(classroom.CONTROLS["digits"], linked["digits"], "ε = 10⁻ᵈ, digits d")
-    return (digits,)
-
-
-@app.cell(hide_code=True)
-def _(digits, example, separation, share):
-    _own = {speed.CENSORED: [share], speed.NORMALS: [separation]}
-    mo.sidebar(
-        [
-            mo.md("**The example**"),
-            example,
-            *_own.get(speed.EXAMPLES[example.value], []),
-            mo.md("**When to stop**"),
-            digits,
-            mo.md("The diamonds on EM's line show where four rules would stop it at this ε."),
-        ],
-        width="20rem",
-    )
+def _(example, fields, own_fields, stopping):
+    mo.sidebar([*fields, *own_fields.get(speed.EXAMPLES[example.value], []), *stopping], width="20rem")
     return
 
 
@@ -221,17 +216,6 @@ def _(closer_look, digits, estimated, guarded, level, name, ran):
             case "Why a guard?":
                 guarded.update(curves.guard(classroom.below(ran, speed.bare_squarem(name, level)), **_size))
     return (tables,)
-
-
-@app.cell(hide_code=True)
-def _(digits, example, separation, share):
-    restores = {
-        "example": example.value,
-        "share": share.value,
-        "separation": separation.value,
-        "digits": digits.value,
-    }
-    return (restores,)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from emcore.classroom import film_script, film_world, films, selection, selection_script
+from emcore.classroom import film_script, film_world, films, selection, selection_script, speed, speed_script
 from emcore.classroom.selection_rows import LATENT, OWN_FILE, own_rows, rows_of
+from emcore.trees import to_vector
 from emcore.uploads import read_table
 from tests.test_scripts import assert_same_run, ran
 
@@ -120,3 +121,26 @@ def test_a_selection_script_is_short(title, asked, view):
     lines = selection_script.script(rows_of(title), asked, read, **view).splitlines()
     assert len(lines) < 60
     assert max(map(len, lines)) <= 120
+
+
+RACES = [
+    (speed.NOTICES, 0.5),
+    (speed.LINKAGE, 0.5),
+    (speed.ABO, 0.5),
+    (speed.CENSORED, 0.9),
+    (speed.CENSORED, 0.1),
+    (speed.NORMALS, 1.5),
+    (speed.NORMALS, 5.0),
+]
+
+
+@pytest.mark.parametrize(("name", "level"), RACES)
+def test_a_race_script_finds_the_limit_the_rate_and_the_errors(name, level):
+    race, found = speed.race(name, level), ran(speed_script.script(name, level))
+    np.testing.assert_array_equal(to_vector(found["fit"].params), race.limit)
+    assert found["fit"].log_likelihood == race.log_likelihood
+    np.testing.assert_array_equal(found["found"].fractions, race.rate.fractions)
+    np.testing.assert_array_equal(to_vector(found["errors"]), race.standard_errors)
+    ends = [line for line in found["said"].splitlines() if "passes over the data" in line]
+    assert len(ends) == len(race.runs)
+    assert f"{found['run'].restarts[0].n_evaluations} passes" in ends[-1]

@@ -47,8 +47,8 @@ SCHEMES = ("EM", "over-relaxed", "SQUAREM", "Anderson")
 MOST = 4000  # iterations that are recorded
 _ARRIVED = 1e-10  # standard errors from the limit at which a run has nothing left to show
 _BARE_CYCLES = 60
-_N_CENSORED = 20
-_FIRST, _SECOND = 70, 130  # rows of the two normals
+N_CENSORED = 20
+FIRST, SECOND = 70, 130  # rows of the two normals
 
 
 @dataclass(frozen=True)
@@ -146,10 +146,10 @@ def _notices() -> Example:
 
 def _censored(share: float) -> Example:
     """Quantiles of a unit exponential; the longest are only known to exceed the last one seen."""
-    times = -np.log1p(-(np.arange(_N_CENSORED) + 0.5) / _N_CENSORED)
-    seen = round((1.0 - share) * _N_CENSORED)
+    times = -np.log1p(-(np.arange(N_CENSORED) + 0.5) / N_CENSORED)
+    seen = round((1.0 - share) * N_CENSORED)
     lower = np.minimum(times, times[seen - 1])
-    upper = np.where(np.arange(_N_CENSORED) < seen, times, np.inf)
+    upper = np.where(np.arange(N_CENSORED) < seen, times, np.inf)
     return _example(pose(CensoredExponential(), np.column_stack([lower, upper])), {"rates": 4.0}, 0)
 
 
@@ -157,7 +157,7 @@ def _normals(separation: float) -> Example:
     """Quantiles of two unit normals, 70 and 130 rows, their common variance to be estimated."""
     from scipy.special import ndtri
 
-    quantiles = [ndtri((np.arange(n) + 0.5) / n) for n in (_FIRST, _SECOND)]
+    quantiles = [ndtri((np.arange(n) + 0.5) / n) for n in (FIRST, SECOND)]
     x = np.concatenate([quantiles[0] - separation / 2, quantiles[1] + separation / 2])[:, None]
     start = {"weights": [0.5, 0.5], "means": [[-2.0], [2.0]], "covariances": [[1.0]]}
     return _example(pose(Mixture(Gaussian("tied"), 2), x), start, 0)
