@@ -19,7 +19,7 @@ SHAPES = ("full", "tied", "diag", "spherical")
 OWN_FILE, PASTED = "My own CSV file", "Numbers that I paste"
 OWN = (OWN_FILE, PASTED)
 ABOUT_FILES = "A CSV file with a line of names; it stays in this session and is never run."
-ABOUT_PASTING = "Paste a table: one row per line, cells separated by commas, semicolons or tabs."
+ABOUT_PASTING = "Paste a table: one row per line, cells separated by commas, semicolons, tabs or spaces."
 EXAMPLE = "length,width\n5.1,3.5\n4.9,3.0"
 MOST_ROWS, MOST_COLUMNS, MOST_LEVELS = 1_000, 8, 30
 
