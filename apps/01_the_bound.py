@@ -22,7 +22,7 @@ with app.setup:
     from emcore.charts.forms import elbo_forms, log_ratio
     from emcore.charts.live import LiveChart
     from emcore.classroom import bound as classroom
-    from emcore.classroom import links
+    from emcore.classroom import bound_script, links
     from emcore.classroom.page import Page
 
     page = Page(mo)
@@ -130,23 +130,21 @@ def _(answers, exercises):
 
 
 @app.cell(hide_code=True)
-def _(lesson):
-    mo.stop(lesson.run is None)
-    page.every_half_step(lesson.trace)
-    return
-
-
-@app.cell(hide_code=True)
 def _(chosen, here, lesson):
-    _downloads = [page.csv(*table) for table in classroom.downloads(lesson)] if lesson.run is not None else []
-    page.for_the_teacher(
-        here,
-        classroom.PRESETS,
-        chosen,
-        _downloads,
-        "In fifteen minutes: predict; step E, M, E on the linkage data and read the numbers over the curves; move θ; "
-        "pull Q away from the posterior and see the bound sink and its top move; then one row of the coins on the "
-        "wrong coin: only that row is not flat, and it owns the gap.",
+    _ran = lesson.run is not None
+    mo.vstack(
+        [
+            *([page.every_half_step(lesson.trace), page.code(bound_script.script(lesson))] if _ran else []),
+            page.for_the_teacher(
+                here,
+                classroom.PRESETS,
+                chosen,
+                [page.csv(*table) for table in classroom.downloads(lesson)] if _ran else [],
+                "In fifteen minutes: predict; step E, M, E on the linkage data and read the numbers over the curves; "
+                "move θ; pull Q away from the posterior and see the bound sink and its top move; then one row of the "
+                "coins on the wrong coin: only that row is not flat, and it owns the gap.",
+            ),
+        ]
     )
     return
 

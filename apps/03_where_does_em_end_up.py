@@ -18,7 +18,7 @@ with app.setup:
     from emcore.charts import landscape as maps
     from emcore.charts import traps as curves
     from emcore.charts.live import LiveChart
-    from emcore.classroom import landscape, links, optima, traps
+    from emcore.classroom import landscape, landscape_script, links, optima, traps
     from emcore.classroom import landscape_class as classroom
     from emcore.classroom.page import Page
     from emcore.classroom.tables import markdown_table
@@ -87,22 +87,22 @@ def _(answers, beta_answer):
 
 
 @app.cell(hide_code=True)
-def _(found):
-    page.folded("All places where the starts ended, in numbers", lambda: mo.md(markdown_table(found.rows())))
-    return
-
-
-@app.cell(hide_code=True)
-def _(found, here, path, restores):
-    page.for_the_teacher(
-        here,
-        classroom.PRESETS,
-        restores,
+def _(found, here, path, place, restores, share, which):
+    mo.vstack(
         [
-            page.csv(path.csv, "path.csv", "path on the map"),
-            page.csv(found.csv, "optima.csv", "where the starts ended"),
-        ],
-        classroom.PLAN,
+            page.folded("All places where the starts ended, in numbers", lambda: mo.md(markdown_table(found.rows()))),
+            page.code(landscape_script.script(landscape.MAPS[which.value], share.value, place)),
+            page.for_the_teacher(
+                here,
+                classroom.PRESETS,
+                restores,
+                [
+                    page.csv(path.csv, "path.csv", "path on the map"),
+                    page.csv(found.csv, "optima.csv", "where the starts ended"),
+                ],
+                classroom.PLAN,
+            ),
+        ]
     )
     return
 
