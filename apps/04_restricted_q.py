@@ -22,7 +22,7 @@ with app.setup:
     from emcore.charts.restricted import profile
     from emcore.classroom import factorised_chain as chain
     from emcore.classroom import kl_directions as directions
-    from emcore.classroom import links
+    from emcore.classroom import links, restricted_script
     from emcore.classroom import restricted as classroom
     from emcore.classroom.page import Page
 
@@ -130,16 +130,11 @@ def _():
 
 
 @app.cell(hide_code=True)
-def _(lesson):
-    mo.stop(lesson.run is None)
-    page.every_half_step(lesson.trace)
-    return
-
-
-@app.cell(hide_code=True)
 def _(chosen, here, lesson, rho, stay):
-    _trace = [] if lesson.run is None else [lambda: lesson.trace.to_frame().write_csv()]
-    page.for_the_teacher(
+    _ran = lesson.run is not None
+    _trace = [lambda: lesson.trace.to_frame().write_csv()] if _ran else []
+    _shown = [page.every_half_step(lesson.trace), page.code(restricted_script.script(lesson))] if _ran else []
+    _teacher = page.for_the_teacher(
         here,
         classroom.PRESETS,
         chosen | {"rho": rho.value, "stay": stay.value},
@@ -149,6 +144,7 @@ def _(chosen, here, lesson, rho, stay):
         "of three z; then the tab on KL's direction: what would the other direction have done? Last the hidden chain: "
         "when do neighbours that agree make Q surest, and most wrong?",
     )
+    mo.vstack([*_shown, _teacher])
     return
 
 

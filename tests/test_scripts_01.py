@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from emcore.classroom import bound, bound_script, landscape, landscape_script
+from emcore.classroom import bound, bound_script, landscape, landscape_script, restricted, restricted_script
 from tests.test_scripts import assert_same_run, ran
 
 BOUNDS = [
@@ -44,3 +44,24 @@ def test_a_path_script_climbs_to_the_same_place(name, share, start):
     assert found["m"].log_likelihood == pytest.approx(path.log_likelihood[-1], rel=1e-10)
     assert found["m"].iteration == len(path.places) - 1
     assert found["point"].kind == path.kind
+
+
+RESTRICTED = [
+    restricted.RestrictedSettings(),
+    restricted.RestrictedSettings(start=restricted.SUMMIT, noise=0.02),
+    restricted.RestrictedSettings(q=restricted.FIXED, noise=0.8),
+    restricted.RestrictedSettings(restricted.BILLS, restricted.HARD, restricted.SUMMIT),
+    restricted.RestrictedSettings(restricted.BILLS, restricted.TEMPERED, beta=0.5),
+    restricted.RestrictedSettings(restricted.BILLS, restricted.FIXED, restricted.SUMMIT),
+    restricted.RestrictedSettings(restricted.CAUSES, restricted.MEAN_FIELD, restricted.SUMMIT),
+    restricted.RestrictedSettings(restricted.CAUSES, restricted.TOP_TWO),
+    restricted.RestrictedSettings(restricted.CAUSES, restricted.EXACT),
+]
+
+
+@pytest.mark.parametrize("settings", RESTRICTED, ids=str)
+def test_a_script_of_a_restricted_q_makes_the_run(settings):
+    lesson = restricted.restricted_lesson(settings)
+    found = ran(restricted_script.script(lesson))
+    assert_same_run(found["trace"], lesson.trace)
+    assert f"{lesson.trace[-1].elbo:.6f}" in found["said"].splitlines()[-1]

@@ -58,7 +58,7 @@ PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "Mean field gives up a cause": {"example": CAUSES, "q": MEAN_FIELD, "start": SUMMIT},
     }
 )
-_ITERATIONS, _SWEEPS, _LINE = 30, 40, tuple(np.linspace(-0.3, 1.3, 65).round(6).tolist())
+_ITERATIONS, SWEEPS, _LINE = 30, 40, tuple(np.linspace(-0.3, 1.3, 65).round(6).tolist())
 
 
 @dataclass(frozen=True)
@@ -233,7 +233,7 @@ def _e_step(q: str, beta: float, setup: _Setup) -> EStep:
     model, x, _ = setup.problem
     if q == FIXED:
         return fixed(model.posterior(setup.rough, x))
-    made: dict[str, EStep] = {EXACT: exact, MEAN_FIELD: mean_field(_SWEEPS), HARD: hard, TOP_TWO: sparse(2)}
+    made: dict[str, EStep] = {EXACT: exact, MEAN_FIELD: mean_field(SWEEPS), HARD: hard, TOP_TWO: sparse(2)}
     made[TEMPERED] = tempered(beta)
     if q not in made:
         raise ValueError(f"there is no E-step “{q}”: choose one of {', '.join(made)} and {FIXED}")
