@@ -152,6 +152,7 @@ def test_columns_that_cannot_be_used_say_why(cells, trouble):
         (b"\xef\xbb\xbf", "empty"),
         (b" \n\n", "empty"),
         (b'""\n""\n', "empty"),
+        (b";;;\n;;;\n", "empty"),
         (b"a,b\n", "no rows"),
         (b"\x00\x01\x02", "no text file"),
         (b"PK\x03\x04\x14\x00\x06\x00xl/workbook.xml\x00", "an Excel workbook (xlsx)"),
@@ -165,6 +166,12 @@ def test_columns_that_cannot_be_used_say_why(cells, trouble):
         (b'[{"a": 1}, {"a": 2}]', "JSON"),
         (b"a,b\n1,2\n1,2,3\n", "line 3 has 3 cells, but the line of names has 2"),
         (b'a,b\n"1,2\n3,4', "A quotation mark in line 2 is not closed"),
+        (b"x,y\n1,5,2\n2,5,3\n", "with decimal commas, put semicolons between cells"),
+        (b"length in cm\n1 2\n3 4\n", "line 2 has 2 cells, but the line of names has 3. Spaces separate the cells"),
+        (b"a" * 200_000, "A cell in line 1 has more than 131,072 characters"),
+        (b"@RELATION iris\n@DATA\n1,2\n", "an ARFF file"),
+        (b"{\\rtf1 a,b}", "formatted text (RTF)"),
+        (b"1," * 2_000_000, "2,000,000 columns"),
         (b"sep=~\na~b\n1~2\n", "names a separator that is not read"),
         ((",".join(f"c{i}" for i in range(10_000)) + "\n1").encode(), "10,000 columns"),
         (b"a,b\nred,blue\ngreen,red\n", "No column holds numbers"),
@@ -202,8 +209,10 @@ def test_anything_like_a_table_gives_a_table_or_words(text):
 def check_answer(answer):
     if isinstance(answer, str):
         assert answer
+        assert answer.isprintable()
         return
     assert answer.n_rows >= 1
+    assert "".join(answer.notes).isprintable()
     assert len(set(names(answer))) == len(answer.columns)
     assert answer.usable
     for column in answer.columns:
@@ -261,6 +270,30 @@ CORPUS = {
     "UTF-32": ("a,b\n1,2\n3,4\n".encode("utf-32"), {"a": [1, 3], "b": [2, 4]}, "commas"),
     "old Macintosh lines": (b"a,b\r1,2\r3,4\r", {"a": [1, 3], "b": [2, 4]}, "commas"),
     "errors of a spreadsheet": (b"a,b\n#DIV/0!,2\n1,3\n3,4\n", {"a": [np.nan, 1, 3], "b": [2, 3, 4]}, "commas"),
+    "one column of decimal commas": (b"x\n1,5\n2,25\n", {"x": [1.5, 2.25]}, "decimal commas"),
+    "decimal commas, no names": (b"1,5;2,5\n3,5;4,5\n", {"column 0": [1.5, 3.5], "column 1": [2.5, 4.5]}, "semicolons"),
+    "decimal commas and spaces": (b"a b\n1,5 2,5\n3,5 4,5\n", {"a": [1.5, 3.5], "b": [2.5, 4.5]}, "spaces"),
+    "a decimal mark per column": (b"a;b\n1,5;2.5\n2,5;3.5\n", {"a": [1.5, 2.5], "b": [2.5, 3.5]}, "decimal commas"),
+    "spaced thousands": ("a;b\n1\u00a0234,5;1\n2,5;2\n".encode(), {"a": [1234.5, 2.5], "b": [1, 2]}, "thousands"),
+    "Iris without names": (
+        b"5.1,3.5,Iris-setosa\n4.9,3.0,Iris-setosa\n7,3.2,Iris-versicolor\n",
+        {"column 0": [5.1, 4.9, 7], "column 1": [3.5, 3, 3.2]},
+        "taken as data",
+    ),
+    "years as names": (b"land,2019,2020\nA,5,6\nB,7,8\n", {"2019": [5, 7], "2020": [6, 8]}, "though some are numbers"),
+    "a first cell missing below": (
+        b"#N/A,1\n3,4\n5,6\n",
+        {"column 0": [np.nan, 3, 5], "column 1": [1, 4, 6]},
+        "as data",
+    ),
+    "cells to the right that hold nothing": (b"a,b,,,\n1,2,,,\n3,4,,,\n,,,,\n", {"a": [1, 3], "b": [2, 4]}, "commas"),
+    "short rows": (b"a,b,c\n1,2\n3,4,5\n6,7,9\n", {"a": [1, 3, 6], "b": [2, 4, 7], "c": [np.nan, 5, 9]}, "of 1 row"),
+    "a source below": (b"a,b\n1,2\n3,4\nSource: me\n", {"a": [1, 3], "b": [2, 4]}, "1 line of words"),
+    "commas and spaces": (b"a, b\n1, 2\n3, 4\n", {"a": [1, 3], "b": [2, 4]}, "commas"),
+    "commas in the words between semicolons": (b"who;x\nSmith, J;5\nDoe, A;6\n", {"x": [5, 6]}, "semicolons"),
+    "spaces in the words": (b"who,x\nAnna Smith,5\nBen Doe,7\n", {"x": [5, 7]}, "commas"),
+    "printed by psql": (b" a | b \n---+---\n 1 | 2\n 3 | 4\n(2 rows)\n", {"a": [1, 3], "b": [2, 4]}, "vertical bars"),
+    "counts of R beside commas": (b'"x","y"\n"1",1.5,2\n"2",2.5,4\n', {"x": [1.5, 2.5], "y": [2, 4]}, "one cell fewer"),
     "a minus sign of print": ("a,b\n−1,2\n3,4\n".encode(), {"a": [-1, 3], "b": [2, 4]}, "commas"),
 }
 
@@ -295,3 +328,44 @@ def test_a_damaged_file_gives_a_table_or_words(data, draw):
         place = draw.draw(st.integers(0, len(damaged)))
         damaged[place : place + draw.draw(st.integers(0, 3))] = draw.draw(st.binary(max_size=3))
     check_answer(read_table(bytes(damaged)))
+
+
+def test_half_a_character_at_the_end_is_no_number():
+    table = read("a,b\n1,2\n3,4\n".encode("utf-16") + b"5")
+    assert numbers(table)[0] == [1, 3]
+    assert (
+        "1 of 2 cells are not numbers, the first of them in line 3"
+        in read("a,b\n1,2\n3,4".encode("utf-16")[:-1]).columns[1].trouble
+    )
+
+
+def in_groups(digits: str, mark: str) -> str:
+    """1234567 as 1,234,567."""
+    return f"{int(digits):,}".replace(",", mark)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(-(10**9), 10**9), st.integers(0, 99)), min_size=2, max_size=12),
+    st.sampled_from(
+        [(";", ",", "."), (";", ",", "\u00a0"), ("\t", ".", ","), ("|", ",", "’"), (" ", ",", "."), (",", ".", "'")]
+    ),
+    st.sampled_from(["", " %", "€"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"]),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_numbers_in_any_dialect_come_back(pairs, dialect, unit, encoding, end):
+    """Two decimals, so that only one reading is left; the other column counts."""
+    separator, decimal, thousands = dialect
+    unit = unit.strip() if separator == " " else unit
+    written, values = [], []
+    for whole, cents in pairs:
+        sign = "-" if whole < 0 else ""
+        written.append(f"{sign}{in_groups(str(abs(whole)), thousands)}{decimal}{cents:02}{unit}")
+        values.append(float(f"{sign}{abs(whole)}.{cents:02}"))
+    lines = [separator.join(["x", "n"]), *(f"{cell}{separator}{7 + place}" for place, cell in enumerate(written))]
+    answer = read_table(end.join(lines).encode(encoding))
+    assert isinstance(answer, Table), answer
+    assert answer.columns[1].values.tolist() == [7 + place for place in range(len(pairs))]
+    if len(set(values)) > 1:
+        assert answer.columns[0].values.tolist() == values

@@ -94,7 +94,7 @@ def table_of(source: str, uploaded: bytes | None, pasted: str) -> Table | str:
     if source == OWN_FILE:
         return "Choose a CSV file above." if uploaded is None else read_table(uploaded)
     if source == PASTED:
-        return read_table(pasted.encode()) if pasted.strip() else "Paste some numbers above."
+        return read_table(pasted.encode("utf-8", "replace")) if pasted.strip() else "Paste some numbers above."
     return "A data set of the project is shown."
 
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from emcore.uploads.files import decoded, other_kind
-from emcore.uploads.layout import Layout, laid_out
+from emcore.uploads.layout import MAX_COLUMNS, Layout, laid_out
 from emcore.uploads.numbers import Numbers, numbers
 from emcore.uploads.rows import MAX_ROWS, WORDS, rows_of
 
-MAX_BYTES, MAX_COLUMNS = 5_000_000, 200
+MAX_BYTES = 5_000_000
 _LONGEST_NAME = 60
 
 
@@ -54,7 +54,7 @@ def read_table(data: bytes) -> Table | str:
     if len(data) > MAX_BYTES:
         return f"The file has {len(data) / 1e6:,.1f} MB; at most {MAX_BYTES / 1e6:g} MB are read here."
     text, note = decoded(data)
-    if not text.strip():
+    if not text.strip(' \t\n,;|"'):
         return "The file is empty."
     other = other_kind(data, text)
     if other:

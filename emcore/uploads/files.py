@@ -57,9 +57,9 @@ _ZIPPED: tuple[tuple[bytes, str, str], ...] = (  # what the parts in a zip archi
 )
 _TEXTS: tuple[tuple[str, str, str, str], ...] = (  # the same of files that are text, and how they end
     (r"\s*<(!doctype|html|\?xml|head|body|table|svg)\b", ">", "a web page or XML", _SAVE),
+    (r"\{\\rtf", "", "formatted text (RTF)", "Save it as plain text"),
     (r"\s*[\[{]", "]}", "JSON, or a list in brackets", "Write one row per line, the cells separated by commas"),
     ("%PDF-", "", "a PDF document", "Copy its table into a spreadsheet and save that as CSV"),
-    (r"\{\\rtf", "", "formatted text (RTF)", "Save it as plain text"),
     (
         r"(?:\s|%[^\n]*\n)*@relation\b",
         "",

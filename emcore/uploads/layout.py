@@ -8,15 +8,16 @@ from types import MappingProxyType
 from emcore.uploads.numbers import MISSING, looks_like_a_number
 from emcore.uploads.rows import Row, Rows
 
+MAX_COLUMNS = 200
 _COMMENT = re.compile(r"\s*#(?![0-9])")
 _TOTAL = re.compile(
     r"(?i)\s*((grand |sub-?)?totals?|sum|mean|average|avg|summe|gesamt|insgesamt|mittelwert|somme|moyenne|suma)[:.]?\s*"
 )
-_QUOTE = "A cell that holds the separator must stand in quotation marks."
+_QUOTE = "A cell that holds the separator must be in quotation marks."
 _ADVICE = MappingProxyType(
     {
-        ",": "A cell with a comma must stand in quotation marks; with decimal commas, use semicolons between cells.",
-        " ": "Spaces separate the cells: words with spaces must stand in quotation marks, and a missing cell is NA.",
+        ",": "A cell that holds a comma must be in quotation marks; with decimal commas, put semicolons between cells.",
+        " ": "Spaces separate the cells here: words with spaces must be in quotation marks, and a missing cell is NA.",
     }
 )
 
@@ -39,6 +40,9 @@ def laid_out(found: Rows) -> Layout | str:
     rows = rows[above:]
     if not rows:
         return "The file is empty."
+    widest = _length(rows[0][1])
+    if widest > MAX_COLUMNS:
+        return f"The table has {widest:,} columns; at most {MAX_COLUMNS} are read here."
     headless = _is_data(rows)
     names = [""] * found.usual if headless else [cell.strip() for cell in rows.pop(0)[1]]
     below = _footers(rows, found.usual)
@@ -68,7 +72,8 @@ def _said(names: list[str], rows: list[Row], above: int, below: int, headless: b
         notes.append("The first line was taken as the names, though some are numbers.")
     if shifted:
         notes.append("The line of names has one cell fewer than the rows, so the first column has no name.")
-    short = sum(len(cells) < (_length(names) or len(names)) for _, cells in rows)
+    width = _length(names) or len(names)
+    short = sum(len(cells) < width for _, cells in rows)
     if short:
         notes.append(f"Taken as missing: the last cells of {_count(short, 'row')} shorter than the first.")
     return notes
@@ -80,8 +85,10 @@ def _count(n: int, what: str) -> str:
 
 def _length(cells: list[str]) -> int:
     """How many cells there are up to the last that holds something."""
-    blank = sum(1 for _ in takewhile(lambda cell: not cell.strip(), reversed(cells)))
-    return len(cells) - blank
+    n = len(cells)
+    while n and not cells[n - 1].strip():
+        n -= 1
+    return n
 
 
 def _alone(cells: list[str]) -> bool:
@@ -146,12 +153,21 @@ def _is_data(rows: list[Row]) -> bool:
     return any(cell == cells[place].strip() for place, cell in words for cells in below if place < len(cells))
 
 
+def _row_names_first(rows: list[list[str]], width: int, separator: str) -> bool:
+    """Whether the rows begin with a name or count of the row, over which R writes nothing, not even a separator."""
+    if len(rows) < 2 or width < 2 or min(map(len, rows)) <= width or max(map(_length, rows)) != width + 1:
+        return False
+    first = [cells[0].strip() for cells in rows]
+    counts = first in ([str(place + start) for place in range(len(first))] for start in (0, 1))
+    commas_are_decimal = separator == "," and not any("." in cell for cells in rows for cell in cells)  # or may be
+    return (counts and not commas_are_decimal) or not any(map(looks_like_a_number, first))
+
+
 def _aligned(names: list[str], rows: list[Row], separator: str, headless: bool) -> list[str] | str:
     """One name per column; or, in words, the first row that does not fit them."""
     width = len(names)
-    shortest = min(len(cells) for _, cells in rows)
-    if not headless and width > 1 and shortest > width == max(_length(cells) for _, cells in rows) - 1:
-        return ["", *names]  # as R writes the names of rows
+    if not headless and _row_names_first([cells for _, cells in rows], width, separator):
+        return ["", *names]
     for line, cells in rows:
         n = _length(cells)
         if n > width or (separator == " " and n < width):

@@ -93,6 +93,8 @@ def _written(text: Any, lines: list[int]) -> _Written:
     given = text.filter(~missing)
     if given.is_empty():
         return _Written(given, missing, "", "empty")
+    if given.str.contains(_POINT).all():  # as most columns are
+        return _Written(given, missing, ".," if given.str.contains(_COMMA).all() else ".")
     given = given.str.replace_all("−", "-", literal=True).str.replace_all("[\u200b\ufeff]", "")
     plain = given.str.replace(_UNIT, "${1}")
     able = {mark: plain.str.contains(pattern) for mark, pattern in ((".", _POINT), (",", _COMMA))}

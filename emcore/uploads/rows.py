@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from csv import Error as CsvError
+from csv import field_size_limit
 from csv import reader as csv_reader
 from dataclasses import dataclass
 from io import StringIO
@@ -14,7 +15,9 @@ MAX_ROWS = 100_000
 SEPARATORS = (",", ";", "\t", "|", " ")  # " ": any run of spaces and tabs
 WORDS = MappingProxyType({",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", " ": "spaces"})
 _SAMPLE = 32_000  # characters looked at to find the separator, or two lines if those are longer
+_CLOSE = "Close it in a text editor, or save the table from the spreadsheet again as CSV."
 _ASIDE = 1_000  # rows that may yet be left out: titles, comments, totals
+_WIDE = 1_000  # cells of a row looked at to find the separator
 _SEP_LINE = re.compile(r'\s*"?sep=(.)"?[;,\t ]*(?:\n|$)', re.IGNORECASE)
 _RULE = re.compile(r"[-:=+\s]*---[-:=+\s]*")  # what underlines the names in a table made of bars or spaces
 
@@ -39,19 +42,14 @@ def rows_of(text: str) -> Rows | str:
         return f"The first line, sep=, names a separator that is not read here. These are: {names}."
     first, text = (2, text[line.end() :]) if line else (1, text)
     separator = line[1] if line else _separator(text)
-    rows, open_line = _parsed(text, separator, first)
+    rows, trouble = _parsed(text, separator, first)
     if len(rows) > MAX_ROWS + _ASIDE:
         return f"The table has more than {MAX_ROWS:,} rows, which is the most that is read here."
-    if open_line:
-        return (
-            f"A quotation mark in line {open_line:,} is not closed, so the cells cannot be told apart. Close it in a "
-            "text editor, or save the table from the spreadsheet again as CSV."
-        )
-    return Rows(rows, separator, _usual(rows[:1_000]), line is not None)
+    return trouble or Rows(rows, separator, _usual(rows[:1_000]), line is not None)
 
 
-def _parsed(text: str, separator: str, first: int = 1) -> tuple[list[Row], int]:
-    """The rows that hold anything, up to too many; and the line of a quotation mark that is never closed, or 0."""
+def _parsed(text: str, separator: str, first: int = 1) -> tuple[list[Row], str]:
+    """The rows that hold anything, up to too many; and why the cells cannot be told apart, or ""."""
     if separator == " ":
         text = re.sub(r"(?m)^ | $", "", re.sub(r"[ \t]+", " ", text))
     reader = csv_reader(StringIO(f"{text}\nend", newline=""), delimiter=separator)
@@ -62,16 +60,19 @@ def _parsed(text: str, separator: str, first: int = 1) -> tuple[list[Row], int]:
             if any(map(str.strip, cells)):
                 rows.append((line, cells))
             if len(rows) > MAX_ROWS + _ASIDE:
-                return rows, 0
+                return rows, ""
             line, begun = first + reader.line_num, line
-    except CsvError:  # a cell of more than 131,072 characters
-        return rows, line
+    except CsvError:
+        return rows, (
+            f"A cell in line {line:,} has more than {field_size_limit():,} characters: this is no table, or a "
+            "quotation mark is not closed."
+        )
     if cells != ["end"]:
-        return rows[:-1], begun
+        return rows[:-1], f"A quotation mark in line {begun:,} is not closed. {_CLOSE}"
     rows.pop()
     if separator in "| ":
         rows = [(line, cells) for line, cells in rows if not _RULE.fullmatch("".join(cells))]
-    return rows, 0
+    return rows, ""
 
 
 def _separator(text: str) -> str:
@@ -91,7 +92,7 @@ def _score(rows: list[Row], separator: str) -> tuple[bool, float, int]:
     before = rows[numeric[0] - 1][1] if numeric[0] else []
     if len(before) == 1 and usual == 2 and separator in ", ":
         return False, 0.0, 0  # these stand inside numbers: one name, and below it "1,5" or "1 000"
-    cells = [(len(rows[place][1]) == usual, cell.strip()) for place in numeric for cell in rows[place][1]]
+    cells = [(len(rows[place][1]) == usual, cell.strip()) for place in numeric for cell in rows[place][1][:_WIDE]]
     given = [(in_line, cell, looks_like_a_number(cell)) for in_line, cell in cells if cell.lower() not in MISSING]
     if separator == " " and any(not number and re.search(r"[,;|]", cell) for _, cell, number in given):
         return False, 0.0, 0  # spaces inside the cells of another separator
