@@ -340,3 +340,14 @@ def test_the_objective_rises_to_the_end(model):
     halves = list(islice(em.steps(model(2, noise_prior=1.0), HOLES, "k-means++", seed=3), 400))
     for before, after in pairwise(halves):
         assert after.objective >= before.objective - 1e-11 * abs(before.objective)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_identity_holds_on_the_way_to_a_collapse(seed):
+    """Two rows, seven columns, three factors: the noise falls a hundredfold an iteration, and there is no maximum."""
+    x = np.random.default_rng(seed).normal(size=(2, 7)) @ np.random.default_rng(9).normal(size=(7, 7))
+    fit = em.fit(em.FactorAnalysis(3), x, restarts=1, max_iter=12, seed=0)
+    noise = fit.trace[-1].params.noise_variance
+    assert noise.min() < 1e-10 * x.var(axis=0).max()
+    for half in fit.trace:
+        assert abs(half.log_likelihood - half.elbo - half.kl) < 1e-9 * (1.0 + abs(half.log_likelihood))

@@ -91,8 +91,9 @@ class AbstractLinearGaussian(AbstractContinuousLatent):
         residuals, seen, pattern, patterns = _residuals(x, params.mean)
         weighted = params.loadings / noise[:, None]
         k = self.n_factors
-        products = (params.loadings[:, :, None] * weighted[:, None, :]).reshape(-1, k * k)
-        factors = _factor_of_inverse((patterns @ products).reshape(-1, k, k) + np.eye(k))
+        scaled = patterns[:, :, None] * (params.loadings / np.sqrt(noise)[:, None])
+        prior = np.broadcast_to(np.eye(k), (len(patterns), k, k))
+        factors = _factor_of_inverse(np.concatenate([scaled, prior], axis=1))
         if pattern is not None:
             factors = factors[pattern]
         means = _times(factors, _times(factors.swapaxes(1, 2), residuals @ weighted))
@@ -208,11 +209,16 @@ def _residuals(x: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     return np.nan_to_num(residuals), patterns[pattern], pattern, patterns
 
 
-def _factor_of_inverse(precision: np.ndarray) -> np.ndarray:
-    """Lower factors L with L Lᵀ = precision⁻¹: from U Uᵀ = precision with U upper, L = U⁻ᵀ; nothing is squared."""
-    flipped = np.linalg.cholesky(precision[..., ::-1, ::-1])
-    upper = flipped[..., ::-1, ::-1]
-    return np.swapaxes(np.linalg.solve(upper, np.eye(precision.shape[-1])), -1, -2)
+def _factor_of_inverse(roots: np.ndarray) -> np.ndarray:
+    """Lower factors L (p, q, q) with L Lᵀ = (AᵀA)⁻¹ for every A (p, d, q) of full rank.
+
+    From A's own triangle R, U = Rᵀ with the order of the columns reversed twice, L = U⁻ᵀ: AᵀA, whose condition is the
+    square of A's, is never formed, and a small noise variance costs half the digits that it would.
+    """
+    lower = np.swapaxes(np.linalg.qr(roots[..., ::-1], mode="r"), -1, -2)
+    signs = np.where(lower.diagonal(axis1=-2, axis2=-1) < 0, -1.0, 1.0)
+    upper = (lower * signs[..., None, :])[..., ::-1, ::-1]
+    return np.swapaxes(np.linalg.solve(upper, np.eye(roots.shape[-1])), -1, -2)
 
 
 def _times(factors: np.ndarray, vectors: np.ndarray) -> np.ndarray:
