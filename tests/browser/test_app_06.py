@@ -158,3 +158,20 @@ def test_it_fits_a_phone_and_a_link_restores_it(new_page, address):
     said(page, "ICL chooses k = 2")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert page.errors == []
+
+
+def test_names_that_look_like_code_are_shown_as_text(student):
+    choose(student, "data", "Numbers that I paste")
+    box = student.locator("textarea")
+    word = "`word` <i>$v$</i> **w** [a](b:c)"
+    for pair in (("a.b[0]", 'datum["x"]'), ("**bold**", "$x$"), ("<b>y</b>", "````{{z}} ${1}")):
+        quoted = ",".join('"' + name.replace('"', '""') + '"' for name in (*pair, word))
+        box.fill(quoted + "".join(f"\n{i * 7 % 11 + 20 * (i % 2)},{i * 5 % 13 + 30 * (i % 2)},t" for i in range(40)))
+        box.blur()
+        for name in pair:
+            expect(student.locator(".em-live svg.marks").nth(3)).to_contain_text(name, timeout=15_000)
+        expect(student.get_by_text(word, exact=True).first).to_be_visible(timeout=15_000)
+    student.get_by_role("button", name="The code that does this").click()
+    expect(student.get_by_text("````{{z}} ${1}").last).to_be_visible(timeout=15_000)
+    assert not student.locator("strong, b, i, em, a").filter(has_text=re.compile(r"^(bold|w|y|a|\$?v\$?)$")).count()
+    assert not student.locator("marimo-tex, .katex").filter(has_text=re.compile("^[xv]$")).count()
