@@ -46,9 +46,22 @@ def _(curve_view, views):
 
 
 @app.cell(hide_code=True)
-def _(lesson):
+def _(amount, curve, example, forms, other, ratio, row, theta):
+    chosen = {
+        "example": example.value,
+        "theta": theta.value,
+        "q": other.value,
+        "amount": amount.value,
+        "row": classroom.row_number(row.value, example.value),
+    }
+    lesson = classroom.bound_lesson(classroom.BoundSettings(**chosen))
+    if lesson.run is not None:
+        _trace, _along = lesson.trace, {"slices": lesson.slices, "theta": lesson.theta}
+        curve.draw(bound_curve, _trace, **_along, width="container", height=290)
+        forms.draw(elbo_forms, _trace, width="container", height=200)
+        ratio.draw(log_ratio, _trace, **lesson.ratios._asdict(), width="container", height=150)
     mo.callout(lesson.message, kind=lesson.kind)
-    return
+    return chosen, lesson
 
 
 @app.cell(hide_code=True)
@@ -159,70 +172,37 @@ def _():
 
 @app.cell(hide_code=True)
 def _(linked):
-    example = mo.ui.dropdown(
-        list(classroom.CONTROLS["example"].options), value=linked["example"], label="example", full_width=True
-    )
-    return (example,)
+    # All in one cell, and the lists of them not by name: to show them again is not to run again when one moves.
+    def _slider(name, low, high, step, label):
+        return mo.ui.slider(low, high, step, value=linked[name], label=label, show_value=True, full_width=True)
 
+    def _list(name, label):
+        return page.control(classroom.CONTROLS[name], linked[name], label)
 
-@app.cell(hide_code=True)
-def _(linked):
-    theta = mo.ui.slider(0.02, 0.98, 0.01, value=linked["theta"], label="start θ", show_value=True, full_width=True)
-    return (theta,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    amount = mo.ui.slider(
-        0, 1, 0.05, value=linked["amount"], label="away from the posterior", show_value=True, full_width=True
-    )
-    return (amount,)
-
-
-@app.cell(hide_code=True)
-def _(linked):
-    other = mo.ui.dropdown(list(classroom.CONTROLS["q"].options), value=linked["q"], label="towards", full_width=True)
-    return (other,)
+    example, theta = _list("example", "example"), _slider("theta", 0.02, 0.98, 0.01, "start θ")
+    amount, other = _slider("amount", 0, 1, 0.05, "away from the posterior"), _list("q", "towards")
+    fields = [
+        mo.md("**The data and the start**"),
+        *(example, theta),
+        mo.md("**Your own Q in the first E-step**"),
+        *(amount, other),
+    ]
+    below = mo.md("At 0 the first E-step is exact, and this is EM. Later E-steps are exact in any case.")
+    return amount, below, example, fields, other, theta
 
 
 @app.cell(hide_code=True)
 def _(example, linked):
-    _names = classroom.row_names(example.value)
-    row = mo.ui.dropdown(
-        _names, value=classroom.row_name(linked["row"], example.value), label="Q of which row", full_width=True
-    )
-    return (row,)
+    _names, _first = classroom.row_names(example.value), classroom.row_name(linked["row"], example.value)
+    row = mo.ui.dropdown(_names, value=_first, label="Q of which row", full_width=True)
+    row_fields = [row]
+    return row, row_fields
 
 
 @app.cell(hide_code=True)
-def _(amount, example, other, row, theta):
-    mo.sidebar(
-        [
-            mo.md("**The data and the start**"),
-            example,
-            theta,
-            mo.md("**Your own Q in the first E-step**"),
-            amount,
-            other,
-            row,
-            mo.md("At 0 the first E-step is exact, and this is EM. Later E-steps are exact in any case."),
-        ],
-        width="20rem",
-    )
+def _(below, fields, row_fields):
+    mo.sidebar([*fields, *row_fields, below], width="20rem")
     return
-
-
-@app.cell(hide_code=True)
-def _(amount, example, other, row, theta):
-    chosen = {
-        "example": example.value,
-        "theta": theta.value,
-        "q": other.value,
-        "amount": amount.value,
-        "row": classroom.row_number(row.value, example.value),
-    }
-    lesson = classroom.bound_lesson(classroom.BoundSettings(**chosen))
-    return chosen, lesson
 
 
 @app.cell(hide_code=True)
@@ -242,25 +222,15 @@ def _(views):
 
 
 @app.cell(hide_code=True)
-def _(curve, forms, lesson, ratio):
-    if lesson.run is not None:
-        _trace = lesson.trace
-        curve.update(bound_curve(_trace, lesson.slices, theta=lesson.theta, width="container", height=290))
-        forms.update(elbo_forms(_trace, width="container", height=200))
-        ratio.update(log_ratio(_trace, **lesson.ratios._asdict(), width="container", height=150))
-    return
-
-
-@app.cell(hide_code=True)
 def _(closer_look, closing, lesson, stairs):
     # Only the picture of the open tab is drawn (all in an exported page).
     if lesson.run is not None:
         for _tab in page.opened(closer_look):
             match _tab:
                 case "Staircase":
-                    stairs.update(charts.staircase(lesson.trace, width="container", height=260))
+                    stairs.draw(charts.staircase, lesson.trace, width="container", height=260)
                 case "KL on a log scale":
-                    closing.update(charts.kl_curve(lesson.trace, width="container", height=260))
+                    closing.draw(charts.kl_curve, lesson.trace, width="container", height=260)
     return
 
 

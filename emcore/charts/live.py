@@ -225,7 +225,7 @@ class LiveChart(anywidget.AnyWidget):
     ) -> list[str]:
         """`update(picture(trace, **options))`, made once for everybody who looks at this run.
 
-        Options are hashable, or arrays, which are the same where their numbers are.
+        Options are hashable, or arrays, which are the same where their numbers are, or tuples of either.
         """
         key = (picture, *((name, _content(value)) for name, value in options.items()))
         with _TURN:
@@ -276,6 +276,8 @@ class LiveChart(anywidget.AnyWidget):
 
 def _content(option: Hashable | np.ndarray) -> Hashable:
     """What tells one option from another: of an array its numbers, by their digest."""
+    if isinstance(option, tuple):
+        return tuple(map(_content, option))
     if not isinstance(option, np.ndarray):
         return option
     return option.shape, option.dtype.str, blake2b(option.tobytes()).digest()

@@ -146,7 +146,7 @@ class BoundLesson(Recorded):
         return told
 
 
-@shared(512)
+@shared(128)
 def bound_lesson(settings: BoundSettings) -> BoundLesson:
     """Run EM on the settings, half-steps and bounds recorded; bad settings come back as a sentence in `trouble`."""
     try:

@@ -214,7 +214,7 @@ def test_the_library_on_the_page_can_draw_what_altair_writes():
 def test_a_picture_is_drawn_once_for_all_who_ask_for_the_same_numbers():
     trace, made = geyser(n_halves=3), []
 
-    def picture(of, numbers, title=""):
+    def picture(of, numbers, title="", parts=()):
         made.append((of, numbers.tolist(), title))
         return alt.Chart(alt.Data(values=[{"y": float(n)} for n in numbers]), title=title).mark_point().encode(y="y:Q")
 
@@ -226,3 +226,6 @@ def test_a_picture_is_drawn_once_for_all_who_ask_for_the_same_numbers():
     for options in ({"numbers": np.arange(4.0)}, {"numbers": np.arange(3)}, {"numbers": np.arange(3.0), "title": "b"}):
         other.draw(picture, trace, **options)
     assert len(made) == 4
+    for last in (2.0, 2.0, 3.0):
+        other.draw(picture, trace, numbers=np.arange(3.0), parts=((np.array([last]), "a"),))
+    assert len(made) == 6
