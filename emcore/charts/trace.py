@@ -128,7 +128,7 @@ def kl_curve(
     spec = (
         panel.spec
         | {"layer": heading(scene, width) + key("height", 37) + panel.spec["layer"]}
-        | titled("The gap on a log scale: KL(q || posterior)")
+        | titled("The gap on a log scale: KL(q || posterior)", width)
     )
     drawn = [kl for kl in scene.halves["kl"] if kl > KL_FLOOR]
     span = f"from {drawn[0]:.3g} to {drawn[-1]:.3g} nats" if drawn else "which is 0 throughout"
