@@ -176,11 +176,10 @@ def _(linked):
     def _slider(name, low, high, step, label):
         return mo.ui.slider(low, high, step, value=linked[name], label=label, show_value=True, full_width=True)
 
-    def _list(name, label):
-        return page.control(classroom.CONTROLS[name], linked[name], label)
+    _field = page.fields(classroom.CONTROLS, linked)
 
-    example, theta = _list("example", "example"), _slider("theta", 0.02, 0.98, 0.01, "start θ")
-    amount, other = _slider("amount", 0, 1, 0.05, "away from the posterior"), _list("q", "towards")
+    example, theta = _field("example", "example"), _slider("theta", 0.02, 0.98, 0.01, "start θ")
+    amount, other = _slider("amount", 0, 1, 0.05, "away from the posterior"), _field("q", "towards")
     fields = [
         mo.md("**The data and the start**"),
         *(example, theta),

@@ -137,8 +137,7 @@ def _():
 @app.cell(hide_code=True)
 def _(linked):
     # All in one cell, and the lists of them not by name: to show them again is not to run again when one moves.
-    def _field(name, label, make=page.control):
-        return make(classroom.CONTROLS[name], linked[name], label)
+    _field = page.fields(classroom.CONTROLS, linked)
 
     components = _field("k", "components k")
     covariance = _field("covariance", "covariance")

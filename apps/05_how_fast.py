@@ -123,8 +123,7 @@ def _():
 @app.cell(hide_code=True)
 def _(linked):
     # All in one cell, and the lists of them not by name: to show them again is not to run again when one moves.
-    def _field(name, label, **options):
-        return page.control(classroom.CONTROLS[name], linked[name], label, **options)
+    _field = page.fields(classroom.CONTROLS, linked)
 
     example = _field("example", "example")
     share = _field("share", "share censored", debounce=True)

@@ -163,8 +163,7 @@ def _():
 def _(linked):
     # Every value of these but the ratings is a fit of its own: sliders wait for their release. The list is not by
     # name: see app 2.
-    def _field(name, label, make=page.control, **options):
-        return make(classroom.CONTROLS[name], linked[name], label, **options)
+    _field = page.fields(classroom.CONTROLS, linked)
 
     def _rating(place, title):
         first = classroom.entry(linked[f"film{place}"])

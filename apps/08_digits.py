@@ -181,8 +181,7 @@ def _():
 @app.cell(hide_code=True)
 def _(linked):
     # A new setting is a new fit: sliders wait until they are let go. The list is not by name: see app 2.
-    def _field(name, label, **options):
-        return page.control(classroom.CONTROLS[name], linked[name], label, **options)
+    _field = page.fields(classroom.CONTROLS, linked)
 
     components = _field("k", "causes k", debounce=True)
     prior = _field("prior", "prior a: pseudo-images with ink, and as many without", debounce=True)

@@ -171,8 +171,7 @@ def _():
 @app.cell(hide_code=True)
 def _(linked):
     # A new setting is a new fit: sliders wait until they are let go. The lists are not by name: see app 2.
-    def _field(name, label, **options):
-        return page.control(classroom.CONTROLS[name], linked[name], label, **options)
+    _field = page.fields(classroom.CONTROLS, linked)
 
     dataset = _field("data", "data")
     states = _field("k", "states k", debounce=True)

@@ -4,11 +4,12 @@ Each half-step climbs elbo + log_prior: E moves q with θ held, M moves θ with 
 log p(x) = ELBO + KL are recorded after each, on their own, so that their agreement is a check and not a definition.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
+from threading import RLock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ from emcore.initialise import as_responsibilities, is_params
 from emcore.model import Survey
 from emcore.numerics import DegenerateError, total
 from emcore.trees import map_leaves
+
+_TURN = RLock()
 
 
 class Problem(NamedTuple):
@@ -79,9 +82,18 @@ class Trace:
         return iter(self.halves)
 
     @cached_property
-    def memo(self) -> dict[Any, Any]:
-        """What was made of this run and may be asked for again, such as its pictures; it goes when the run goes."""
+    def _made(self) -> dict[Hashable, Any]:
         return {}
+
+    def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What is made of this run under a key, such as a picture: by the first who asks. It goes with the run.
+
+        One is made at a time: who asks for the same waits for it, and has it too.
+        """
+        with _TURN:
+            if key not in self._made:
+                self._made[key] = make()
+            return self._made[key]
 
     def to_frame(self) -> Any:
         """A tidy polars frame: one row per half-step, the numbers of `HalfStep` as columns."""

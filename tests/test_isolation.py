@@ -29,7 +29,7 @@ def lesson(k: int, seed: int, covariance: str) -> tuple:
 
 
 def forget() -> None:
-    classroom.mixture_lesson.cache_clear()
+    classroom.mixture_lesson.__wrapped__.cache_clear()
     charts.scene.scene_of.cache_clear()
 
 

@@ -22,7 +22,6 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from copy import copy, deepcopy
 from hashlib import blake2b
 from pathlib import Path
-from threading import RLock
 from typing import Any, NamedTuple
 
 import altair as alt
@@ -39,7 +38,6 @@ from emcore.trace import Trace
 _STATIC = Path(__file__).parent / "static"
 _SCRIPTS = ("helpers.js", "tables.js", "picture.js", "controls.js", "handles.js", "save.js", "widget.js")
 _MARK = "__emcore_table__"
-_TURN = RLock()
 
 
 def _module() -> str:
@@ -228,10 +226,7 @@ class LiveChart(anywidget.AnyWidget):
         Options are hashable, or arrays, which are the same where their numbers are, or tuples of either.
         """
         key = (picture, *((name, _content(value)) for name, value in options.items()))
-        with _TURN:
-            if (drawn := trace.memo.get(key)) is None:
-                drawn = trace.memo[key] = live_spec(picture(trace, **options))
-        return self._show(drawn)
+        return self._show(trace.once(key, lambda: live_spec(picture(trace, **options))))
 
     def update(self, chart: alt.TopLevelMixin | Mapping[str, Any]) -> list[str]:
         """Show another chart; returns the names of what had to be sent (the tables as `table:name`)."""

@@ -33,9 +33,8 @@ def script(lesson: BoundLesson) -> str:
         [*(["import numpy as np", ""] if by_hand else []), *data],
         *([q] if by_hand else []),
         [
-            f"run = em.steps(model, x, start{', first_by_hand' if by_hand else ''})",
-            f"trace = [next(run) for _ in range({len(lesson.trace)})]",
-            *(line.replace("fit.trace", "trace") for line in code.HALF_STEPS),
+            *code.stepped(f"em.steps(model, x, start{', first_by_hand' if by_hand else ''})", len(lesson.trace)),
+            *code.half_steps("trace"),
         ],
     )
 

@@ -148,7 +148,7 @@ class ChainLesson(Fitted):
         """The most probable of the paths through these steps, 32 at most."""
         return path_table(enumerate_paths(self.trace.model, self.trace[-1].params, self.trace.x.x[:BRUTE_STEPS]))
 
-    @property
+    @cached_property
     def swapped(self) -> list[dict[str, Any]]:
         """log p(x) at the last θ, with all labels in reverse, and with the states' own params alone in reverse."""
         model, params, x = self.trace.model, self.trace[-1].params, self.trace.x

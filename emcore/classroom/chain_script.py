@@ -42,17 +42,14 @@ def script(settings: ChainSettings) -> str:
         transition_prior=settings.transition_prior or None,
     )
     by_level = settings.init == BY_LEVEL
-    start = "init=start" if by_level else f"init={literal(settings.init)}, restarts=1, seed={settings.seed}"
-    limits = {"tol": TOLERANCE, "max_iter": settings.max_iter, "trace": True}
     return code.script(
         _data(settings),
         [
             f"model = {model}",
             *(_levels(settings.n_states) if by_level else []),
-            f"fit = {call('em.fit', 'model', 'x', start, **limits)}",
-            "print(fit.status, fit.message)",
+            *code.one_run(settings, TOLERANCE, start="start" if by_level else ""),
         ],
-        code.HALF_STEPS,
+        code.half_steps(),
         [
             "last = fit.trace[-1]",
             'print(f"log p(x) {last.log_likelihood:,.4f}, ELBO {last.elbo:,.4f}, entropy of Q {last.entropy:,.3f}")',

@@ -70,13 +70,10 @@ def all_paths(lesson: ChainLesson) -> str:
 
 
 def swapped(lesson: ChainLesson) -> str:
-    """What swapped labels do to this run, in Markdown, computed once; nothing where there is no run."""
+    """What swapped labels do to this run, in Markdown; nothing where there is no run."""
     if lesson.fit is None:
         return ""
-    seen = lesson.trace.memo
-    if (table := seen.get("swapped")) is None:
-        table = seen["swapped"] = _table(lesson.swapped)
-    return f"Labels swapped in this run, all of them and then the emissions alone:\n\n{table}"
+    return f"Labels swapped in this run, all of them and then the emissions alone:\n\n{_table(lesson.swapped)}"
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -13,7 +13,8 @@ import numpy as np
 from emcore.classroom import links
 from emcore.classroom import script as code
 from emcore.classroom.mixture import Lesson
-from emcore.classroom.script import call, literal
+from emcore.classroom.recorded import one_run
+from emcore.classroom.script import call
 from emcore.classroom.shared import shared
 from emcore.datasets import load
 from emcore.em import fit
@@ -121,16 +122,7 @@ def _lean(halves: tuple[HalfStep, ...]) -> tuple[HalfStep, ...]:
 def digits_lesson(settings: DigitsSettings) -> Lesson:
     """The settings' run from one start, half-steps recorded; bad settings come back as a sentence in `trouble`."""
     try:
-        found = fit(
-            _model(settings),
-            images(settings.threshold),
-            init=settings.init,
-            restarts=1,
-            seed=settings.seed,
-            tol=TOLERANCE,
-            max_iter=settings.max_iter,
-            trace=True,
-        )
+        found = one_run(_model(settings), images(settings.threshold), settings, TOLERANCE)
         return Lesson(replace(found, recorded=_lean(found.recorded)))
     except ValueError as error:
         return Lesson(None, str(error))
@@ -140,18 +132,15 @@ def script(settings: DigitsSettings) -> str:
     """The code of the settings' run, and of how its causes and the digits go together."""
     prior = (settings.prior, settings.prior)
     model = call("em.Mixture", f"em.Bernoulli(prior={prior!r})", n_components=settings.n_components)
-    chosen = f"init={literal(settings.init)}, restarts=1, seed={settings.seed}"
-    limits = {"tol": TOLERANCE, "max_iter": settings.max_iter, "trace": True}
     return code.script(
         [
             'table = em.datasets.load("digits")',
             'digit = table["digit"].to_numpy()  # what was written: the fit never sees it',
             f'x = table.drop("digit").to_numpy() >= {settings.threshold}  # ink or none',
             f"model = {model}",
-            f"fit = {call('em.fit', 'model', 'x', chosen, **limits)}",
-            "print(fit.status, fit.message)",
+            *code.one_run(settings, TOLERANCE),
         ],
-        code.HALF_STEPS,
+        code.half_steps(),
         [
             "last = fit.trace[-1]",
             'print(f"log p(x) {last.log_likelihood:,.2f}, log prior {last.log_prior:,.2f}")',

@@ -30,26 +30,15 @@ def script(settings: FilmSettings, ratings: Sequence[int]) -> str:
     model = call(
         "em.Mixture", call("em.Categorical", str(len(simulated.STARS)), prior=prior), n_components=settings.n_components
     )
-    fitted = call(
-        "em.fit",
-        *("model", "x"),
-        init=settings.init,
-        restarts=1,
-        seed=settings.seed,
-        tol=TOLERANCE,
-        max_iter=settings.max_iter,
-        trace=True,
-    )
     return code.script(
         _WORLD,
         [
             f"seen = rng.random(stars.shape) < {chance}",
             "x = np.where(seen, stars - 1.0, np.nan)  # levels 0 to 4, and blanks",
             f"model = {model}",
-            f"fit = {fitted}",
-            "print(fit.status, fit.message)",
+            *code.one_run(settings, TOLERANCE),
         ],
-        code.HALF_STEPS,
+        code.half_steps(),
         _yours(settings, ratings),
     )
 

@@ -85,6 +85,7 @@ def seen(liking: float, share: float) -> np.ndarray:
     return found
 
 
+@shared(64)
 def base(liking: float, share: float) -> float:
     """b of `seen`, by bisection: the share rises with it."""
     stars = world().stars

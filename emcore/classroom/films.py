@@ -14,9 +14,9 @@ import numpy as np
 from emcore.classroom import links
 from emcore.classroom.film_world import FILMS, GENRES, SHOWN, STARS, TITLES, levels, seen, world
 from emcore.classroom.mixture import Lesson
+from emcore.classroom.recorded import one_run
 from emcore.classroom.shared import shared
 from emcore.divergence import entropy_rows
-from emcore.em import fit
 from emcore.families.categorical import Categorical
 from emcore.models.mixture import Mixture
 from emcore.trace import Trace
@@ -95,18 +95,8 @@ class FilmMeans(NamedTuple):
 def films_lesson(settings: FilmSettings) -> Lesson:
     """Profiles fitted to the ratings seen, half-steps recorded; bad settings come back as words."""
     try:
-        return Lesson(
-            fit(
-                Mixture(Categorical(len(STARS), prior=settings.prior), settings.n_components),
-                levels(settings.liking, settings.share / 100),
-                init=settings.init,
-                restarts=1,
-                seed=settings.seed,
-                tol=TOLERANCE,
-                max_iter=settings.max_iter,
-                trace=True,
-            )
-        )
+        model = Mixture(Categorical(len(STARS), prior=settings.prior), settings.n_components)
+        return Lesson(one_run(model, levels(settings.liking, settings.share / 100), settings, TOLERANCE))
     except ValueError as error:
         return Lesson(None, str(error))
 

@@ -4,10 +4,6 @@ from emcore.classroom import script as code
 from emcore.classroom.landscape import COINS, MURRAY, climb
 
 _COINS = ('x, weight = em.datasets.load("coin_tosses").select("heads"), None',)
-_NOTICES = (
-    'table = em.datasets.load("death_notices")',
-    'x, weight = table.select("notices"), table["days"].to_numpy()',
-)
 
 
 def script(name: str, share: float, start: tuple[float, float]) -> str:
@@ -21,7 +17,7 @@ def script(name: str, share: float, start: tuple[float, float]) -> str:
     else:
         family, field = ("Binomial(10)", "probs") if name == COINS else ("Poisson()", "rates")
         weights = (share, 1.0 - share)
-        data = [*(_COINS if name == COINS else _NOTICES)]
+        data = [*(_COINS if name == COINS else code.DEATH_NOTICES)]
         data += [f"model = em.Mixture(em.{family}, 2, fixed_weights={weights})"]
         place = f'{{"weights": {weights}, "{field}": [[{first}], [{second}]]}}'
     return code.script(

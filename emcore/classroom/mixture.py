@@ -146,27 +146,17 @@ class Lesson(Fitted):
 def script(settings: MixtureSettings) -> str:
     """The code of the settings' run."""
     by_hand = settings.init == BY_HAND
-    prior = f"prior=em.FraleyRaftery({settings.prior_strength})" if settings.prior_strength > 0 else ""
-    family = call("em.Gaussian", literal(settings.covariance), prior)
     data = f"em.datasets.load({literal(settings.dataset)})"
-    fitted = call(
-        "em.fit",
-        *("model", "x"),
-        "init=start" if by_hand else f"init={literal(settings.init)}, restarts=1, seed={settings.seed}",
-        "e_step=em.hard" if settings.hard else "",
-        tol=TOLERANCE,
-        max_iter=settings.max_iter,
-        trace=True,
-    )
+    family = code.gaussian(settings.covariance, settings.prior_strength)
+    e_step = "e_step=em.hard" if settings.hard else ""
     return code.script(
         [
             f"x = {data}.select({', '.join(map(literal, settings.columns))}).drop_nulls()",
             f"model = {call('em.Mixture', family, n_components=settings.n_components)}",
             *([f"start = {call('model.params_at_means', 'x', literal(settings.means))}"] if by_hand else []),
-            f"fit = {fitted}",
-            "print(fit.status, fit.message)",
+            *code.one_run(settings, TOLERANCE, e_step, start="start" if by_hand else ""),
         ],
-        code.HALF_STEPS,
+        code.half_steps(),
     )
 
 

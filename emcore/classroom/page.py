@@ -73,6 +73,17 @@ class Page:
         """A control's field to type a number into: a seed has no neighbours."""
         return self.mo.ui.number(of.low, of.high, value=value, label=label, full_width=True)
 
+    def fields(self, controls: Mapping[str, links.Control], values: Mapping[str, Any]) -> Callable[..., Any]:
+        """What makes a control's field from its name and label, set to its value: `field("k", "components k")`.
+
+        `make=` another method than `control`; other options go to it.
+        """
+
+        def field(name: str, label: str, make: Callable[..., Any] = self.control, **options: Any) -> Any:
+            return make(controls[name], values[name], label, **options)
+
+        return field
+
     def folded(self, title: str, make: Callable[[], Any]) -> Any:
         """Something under its title, made when it is opened."""
         return self.mo.accordion(

@@ -1,7 +1,10 @@
 """What lessons that show a run have in common: its half-steps, or the reason why there are none."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
+from emcore.classroom.script import OneRun
+from emcore.em import fit
 from emcore.result import Fit
 from emcore.trace import Trace
 
@@ -46,3 +49,17 @@ class Fitted(ShowsTrace):
         if self.fit is None:
             raise ValueError(self.trouble)
         return self.fit.trace
+
+
+def one_run(model: Any, x: Any, settings: OneRun, tol: float) -> Fit:
+    """The run of these settings from the start that they draw, half-steps recorded: `script.one_run` is its code."""
+    return fit(
+        model,
+        x,
+        init=settings.init,
+        restarts=1,
+        seed=settings.seed,
+        tol=tol,
+        max_iter=settings.max_iter,
+        trace=True,
+    )

@@ -57,6 +57,7 @@ def script(lesson: RestrictedLesson) -> str:
     guess = '{"loading": 0.25}' if two else '"random-rows"'
     best = 'init={"loading": 0.25}' if two else "restarts=4, seed=0"
     from_summit = settings.start == SUMMIT
+    start = "summit" if from_summit else "rough"
     e_step = f"em.tempered({settings.beta})" if settings.q == TEMPERED else _E_STEPS[settings.q]
     rough = f"rough = next(em.steps(model, x, {guess}, weight=weight)).params"
     return code.script(
@@ -64,8 +65,7 @@ def script(lesson: RestrictedLesson) -> str:
         [
             *([rough] if settings.q == FIXED or not from_summit else []),
             *([f"summit = em.fit(model, x, weight=weight, {best}).params"] if from_summit else []),
-            f"run = em.steps(model, x, {'summit' if from_summit else 'rough'}, {e_step}, weight=weight)",
-            f"trace = [next(run) for _ in range({len(lesson.trace)})]",
-            *(line.replace("fit.trace", "trace") for line in code.HALF_STEPS),
+            *code.stepped(f"em.steps(model, x, {start}, {e_step}, weight=weight)", len(lesson.trace)),
+            *code.half_steps("trace"),
         ],
     )

@@ -84,7 +84,7 @@ def script(
         [*numpy, *read],
         ["", "def model(k):", f"    return {_model(settings)}", ""],
         [f"found = {fitted}", *looked_at, *_copied(settings, counted, copies, often)],
-        *([code.HALF_STEPS] if k <= largest else []),
+        *([code.half_steps()] if k <= largest else []),
         *([] if split is None else [_scores(held_out)]),
         *([] if samples is None or np.isnan(rows.x).any() else [_test(simulated)]),
     )
@@ -100,8 +100,7 @@ def _model(settings: SelectionSettings) -> str:
     if settings.model == LATENT:
         family = call("em.Categorical", prior=settings.prior or None)
     else:
-        prior = f"prior=em.FraleyRaftery({literal(settings.prior)})" if settings.prior > 0 else ""
-        family = call("em.Gaussian", literal(settings.model), prior)
+        family = code.gaussian(settings.model, settings.prior)
     return call("em.Mixture", family, "k")
 
 

@@ -22,7 +22,6 @@ def shared(most: int) -> Callable[[Callable[..., Made]], Callable[..., Made]]:
             with turn:
                 return remembered(*about, **more)
 
-        ask.cache_clear = remembered.cache_clear  # type: ignore[attr-defined]
         return ask
 
     return decorate

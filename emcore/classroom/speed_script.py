@@ -11,8 +11,7 @@ _GIVEN = ("model", "x", "init=start", "weight=weight")
 _LINKAGE = ('x = em.datasets.load("linkage")', "model, weight = em.genetics.linkage(), None", 'start = {"theta": 0.5}')
 _ABO = ('x = em.datasets.load("abo")', "model, weight = em.genetics.abo(), None", 'start = {"probs": [0.3, 0.2, 0.5]}')
 _NOTICES = (
-    'table = em.datasets.load("death_notices")',
-    'x, weight = table.select("notices"), table["days"].to_numpy()',
+    *code.DEATH_NOTICES,
     "model = em.Mixture(em.Poisson(), 2)",
     'start = {"weights": [0.5, 0.5], "rates": [1.2, 3.0]}',
 )

@@ -197,10 +197,7 @@ class VaeLesson(Recorded):
 
     def densities(self, which: str) -> RowDensities:
         """Posterior and Q over z of one of `ROWS`, at every half-step; computed once for everybody who looks."""
-        seen = self.trace.memo
-        if (found := seen.get(("densities", which))) is None:
-            found = seen[("densities", which)] = self._densities(self.row(which))
-        return found
+        return self.trace.once(("densities", which), lambda: self._densities(self.row(which)))
 
     def _densities(self, row: int) -> RowDensities:
         wide = np.linspace(-6.0, 6.0, 1441)

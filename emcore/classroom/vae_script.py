@@ -42,8 +42,7 @@ def script(settings: VaeSettings) -> str:
         [f"model = {_model(settings)}", f"e_step = {_e_step(settings)}", f"run = {run}"],
         [
             f"trace = [next(run) for _ in range({2 * iterations + 1})]  # {iterations} iterations and an E-step",
-            "for half in trace:",
-            '    print(f"{half.iteration} {half.kind}  {half.log_likelihood:.6f} = {half.elbo:.6f} + {half.kl:.6f}")',
+            *code.half_steps("trace"),
         ],
         ["last = trace[-1]", 'print(f"log p(x) {last.log_likelihood:,.3f}, ELBO {last.elbo:,.3f}, gap {last.kl:.3g}")']
         if exact

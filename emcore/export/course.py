@@ -101,10 +101,11 @@ def values_in(html: str) -> Mapping[str, str]:
 
 def plainly(query: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Values by name, each number written in one way only: "1.0" and "1" are the same setting."""
-    return {name: _number(text) for name, text in query}
+    return {name: number(text) for name, text in query}
 
 
-def _number(text: str) -> str:
+def number(text: str) -> str:
+    """A number written in one way only, other text as it is."""
     try:
         return f"{float(text):.12g}"
     except ValueError:

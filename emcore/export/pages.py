@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from urllib.parse import urlencode
 
-from emcore.export.course import AS_IT_STANDS, App, asked_by, plainly, presets
+from emcore.export.course import AS_IT_STANDS, App, asked_by, number, plainly, presets
 from emcore.export.snapshot import Snapshot
 
 STATIC = Path(__file__).parent / "static"
@@ -73,7 +73,7 @@ def _choices(taken: Sequence[Snapshot], here: int, address: Callable[[int], str]
     made = []
     for position, name in enumerate(app.choices):
         values = list(dict.fromkeys(page[position] for page in pages))
-        options = [_option(value, value, now.get(name) == _plain(value)) for value in values]
+        options = [_option(value, value, now.get(name) == number(value)) for value in values]
         if not any(" selected" in option for option in options):
             options.insert(0, _option(now.get(name, "…"), "", True))
         field = f'<select aria-label="{escape(name)}" data-em-choice autocomplete="off">{"".join(options)}</select>'
@@ -82,10 +82,6 @@ def _choices(taken: Sequence[Snapshot], here: int, address: Callable[[int], str]
         *made,
         *(f'<a hidden data-em-page="{escape(json.dumps(page))}" href="{to}"></a>' for page, to in pages.items()),
     ]
-
-
-def _plain(value: str) -> str:
-    return plainly([("", value)])[""]
 
 
 def front_page(
@@ -101,12 +97,11 @@ def front_page(
         + f"<h2>{escape(app.title)}</h2><p>{escape(app.description)}</p></a></li>"
         for app in apps
     )
-    style = (STATIC / "index.css").read_text(encoding="utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en-GB"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         '<link rel="icon" href="data:,">'
-        f"<title>Expectation-Maximization by half-steps</title><style>{style}</style></head><body><main>"
+        f"<title>Expectation-Maximization by half-steps</title><style>{text_of('index.css')}</style></head><body><main>"
         "<h1>Expectation-Maximization by half-steps</h1><p>Lessons in which every picture steps through a run of EM. "
         f"{needs}</p>"
         f"<ul>{cards}</ul><footer>Made with marimo and Vega-Lite.</footer></main></body></html>\n"

@@ -24,6 +24,12 @@ class Done(NamedTuple):
     code: int
     log: str
 
+    @property
+    def last_lines(self) -> str:
+        """The end of it, which says why a run failed."""
+        lines = [line for line in self.log.splitlines() if line.strip() and "opengraph" not in line]
+        return "\n".join(lines[-5:])
+
 
 class Marimo:
     """A process that runs marimo with the arguments it is given, one run after another; to be closed by `with`.

@@ -120,19 +120,14 @@ def take(marimo: Marimo, app: App, setting: Setting, folder: Path) -> Snapshot:
     )
     where = f"{app.path.name} ({setting.title})"
     if not page.exists():
-        raise ExportError(f"{where}: marimo wrote no page.\n{_last_lines(done.log)}")
+        raise ExportError(f"{where}: marimo wrote no page.\n{done.last_lines}")
     found = Snapshot(app, setting, page.read_text(encoding="utf-8"))
     if failed := list(found.failures()):
         raise ExportError(f"{where}: " + "; ".join(failed))
     if done.code:
-        raise ExportError(f"{where}: marimo failed.\n{_last_lines(done.log)}")
+        raise ExportError(f"{where}: marimo failed.\n{done.last_lines}")
     check_private(where, found.text)
     return found
-
-
-def _last_lines(log: str) -> str:
-    lines = [line for line in log.splitlines() if line.strip() and "opengraph" not in line]
-    return "\n".join(lines[-5:])
 
 
 def check_private(where: str, text: str) -> None:

@@ -37,7 +37,7 @@ def write_wasm(apps: Sequence[App], out: Path, folder: Path) -> None:
             page = out / page_name(app, 0)
             done = marimo("export", "html-wasm", str(app.path), "-o", str(page), "--mode", "run", "-f", "--no-sandbox")
             if done.code or not page.exists():
-                raise ExportError(f"{app.path.name}: marimo failed.\n" + "\n".join(done.log.splitlines()[-5:]))
+                raise ExportError(f"{app.path.name}: marimo failed.\n{done.last_lines}")
             print(f"  {app.name}: interactive, with emcore inside", flush=True)
     wheels = list(out.glob("public/wheels/emcore-*.whl"))  # of the last app: marimo takes those of the others away
     if len(wheels) != 1:
